@@ -1,0 +1,244 @@
+"""What passes between stages: one contract per file, with its columns, types and limits.
+
+`recscale.files.write_table` refuses a table that breaks its contract, so a stage can rely on what
+it reads. Types are Arrow's; losses are in nats, times are UTC-less timestamps as logged, counts are
+whole numbers. A contract is checked with pandera.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+import pandera.pandas as pandera
+import pyarrow as pa
+
+from recscale.errors import UserError
+
+SPLITS_OF_ITEMS = ("train", "held_out")
+SPLITS_OF_RULES = ("train", "both_seen", "one_unseen", "both_unseen")
+TRAINING_DOMAINS = ("general", "item_text", "cf", "uih")
+HELD_OUT_DOMAINS = (
+    "general",
+    "item_text",
+    "cf_both_seen",
+    "cf_one_unseen",
+    "cf_both_unseen",
+    "uih_ood",
+    "uih_full_graph",
+)
+TOKEN_CLASSES = ("all", "id", "number", "template")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its Arrow type, what it means, and the values it may hold."""
+
+    name: str
+    type: pa.DataType
+    meaning: str
+    nullable: bool = False
+    minimum: float | None = None
+    maximum: float | None = None
+    allowed: tuple[str, ...] = ()
+
+    def checks(self) -> list[Any]:
+        """The pandera checks of this column's limits."""
+        found: list[Any] = []
+        if self.minimum is not None:
+            found.append(pandera.Check.ge(self.minimum))
+        if self.maximum is not None:
+            found.append(pandera.Check.le(self.maximum))
+        if self.allowed:
+            found.append(pandera.Check.isin(self.allowed))
+        return found
+
+
+@dataclass(frozen=True)
+class Contract:
+    """The columns of one kind of file, and what one row of it is."""
+
+    row: str
+    columns: tuple[Column, ...]
+    unique: tuple[str, ...] = field(default=())
+
+    def arrow_schema(self) -> pa.Schema:
+        """The Arrow schema, in the contract's column order."""
+        return pa.schema([pa.field(c.name, c.type, c.nullable) for c in self.columns])
+
+    @cached_property
+    def pandera_schema(self) -> Any:
+        """The same contract for pandera; types are enforced by Arrow on writing."""
+        return pandera.DataFrameSchema(
+            {
+                c.name: pandera.Column(None, checks=c.checks(), nullable=c.nullable)
+                for c in self.columns
+            },
+            unique=list(self.unique) or None,
+            strict=True,
+        )
+
+
+def check(frame: pd.DataFrame, contract: str, where: str) -> pd.DataFrame:
+    """Return `frame` in the contract's column order, or raise a UserError that names the breach."""
+    wanted = CONTRACTS[contract]
+    names = [c.name for c in wanted.columns]
+    if set(frame.columns) != set(names):
+        missing, extra = set(names) - set(frame.columns), set(frame.columns) - set(names)
+        raise UserError(
+            f"{where} breaks the contract {contract!r}: missing {sorted(missing)}, "
+            f"not in the contract {sorted(extra)}",
+            "the stage that writes it must produce the contract's columns",
+        )
+    try:
+        wanted.pandera_schema.validate(frame[names])
+    except pandera.errors.SchemaError as error:
+        raise UserError(
+            f"{where} breaks the contract {contract!r}: {str(error).splitlines()[0]}",
+            "check the inputs of the stage that writes it",
+        ) from None
+    return frame[names]
+
+
+_ID = pa.int64()
+_TEXT = pa.string()
+_IDS = pa.list_(pa.int64())
+
+CONTRACTS: dict[str, Contract] = {
+    "items": Contract(
+        "an item",
+        (
+            Column("item_id", _ID, "number of the item", minimum=0),
+            Column("title", _TEXT, "what the item is"),
+            Column("brand", _TEXT, "brand, if the log has one", nullable=True),
+            Column("c0", _TEXT, "top category", nullable=True),
+            Column("c1", _TEXT, "middle category", nullable=True),
+            Column("c2", _TEXT, "leaf category", nullable=True),
+            Column("size", _TEXT, "size", nullable=True),
+            Column("color", _TEXT, "colour", nullable=True),
+            Column("split", _TEXT, "item split", allowed=SPLITS_OF_ITEMS),
+        ),
+        unique=("item_id",),
+    ),
+    "events": Contract(
+        "an event, ordered by user then time",
+        (
+            Column("user_id", _ID, "number of the user"),
+            Column("session_id", _ID, "number of the session (a basket, a visit)"),
+            Column("time", pa.timestamp("us"), "when, as logged"),
+            Column("item_id", _ID, "the item", minimum=0),
+            Column("event_type", _TEXT, "purchase, item_view, ..."),
+        ),
+    ),
+    "histories": Contract(
+        "a user's real sequence",
+        (
+            Column("user_id", _ID, "number of the user"),
+            Column("items", _IDS, "the training part: items in the order of time"),
+            Column("valid_item", _ID, "first item of the validation period", minimum=0),
+            Column("test_item", _ID, "first item of the test period", minimum=0),
+        ),
+        unique=("user_id",),
+    ),
+    "item_ids": Contract(
+        "an item's semantic id",
+        (
+            Column("item_id", _ID, "number of the item", minimum=0),
+            Column("codes", pa.list_(pa.uint16()), "REC numbers, in the order they are written"),
+            Column("n_collisions", pa.int64(), "other items with the same codes", minimum=0),
+        ),
+        unique=("item_id",),
+    ),
+    "rules": Contract(
+        "a directed association rule A -> B",
+        (
+            Column("item_a", _ID, "antecedent", minimum=0),
+            Column("item_b", _ID, "consequent", minimum=0),
+            Column("support", pa.int64(), "training sessions that hold both", minimum=1),
+            Column("users", pa.int64(), "distinct users behind the support", minimum=1),
+            Column("confidence", pa.float64(), "P(B | A)", minimum=0, maximum=1),
+            Column("lift", pa.float64(), "P(B | A) / P(B)", minimum=0),
+            Column("split", _TEXT, "edge split", allowed=SPLITS_OF_RULES),
+        ),
+    ),
+    "walks": Contract(
+        "a synthetic history",
+        (
+            Column("walk", pa.int64(), "number of the walk", minimum=0),
+            Column("items", _IDS, "the items visited"),
+            Column("path_confidence", pa.float64(), "product of confidences", minimum=0, maximum=1),
+        ),
+    ),
+    "documents": Contract(
+        "a document of general text",
+        (
+            Column("text", _TEXT, "the document"),
+            Column("part", _TEXT, "who may read it", allowed=("base", "train", "held_out")),
+        ),
+        unique=("text",),
+    ),
+    "curves": Contract(
+        "a held-out loss at one step of one run",
+        (
+            Column("run", _TEXT, "name of the run in config/experiments.yaml"),
+            Column("size", _TEXT, "role of the model size: size1 .. size4"),
+            Column("seed", pa.int64(), "seed of the run"),
+            Column("domain", _TEXT, "held-out domain", allowed=HELD_OUT_DOMAINS),
+            Column("step", pa.int64(), "optimiser steps taken", minimum=0),
+            Column("tokens", pa.int64(), "tokens seen in all domains", minimum=0),
+            Column("domain_tokens", pa.int64(), "tokens seen in the matching domain", minimum=0),
+            Column("repeats", pa.float64(), "domain_tokens / unique tokens", minimum=0),
+            Column("token_class", _TEXT, "which tokens", allowed=TOKEN_CLASSES),
+            Column("loss", pa.float64(), "mean loss, nats/token", minimum=0),
+            Column("n_tokens", pa.int64(), "tokens behind the mean", minimum=1),
+            Column(
+                "loss_per_item",
+                pa.float64(),
+                "nats/item: id-token loss of an item + ln(items that share its code)",
+                nullable=True,
+            ),
+        ),
+        unique=("run", "domain", "step", "token_class"),
+    ),
+    "training": Contract(
+        "a logged training step",
+        (
+            Column("run", _TEXT, "name of the run"),
+            Column("step", pa.int64(), "optimiser steps taken", minimum=1),
+            Column("tokens", pa.int64(), "tokens seen", minimum=1),
+            Column("loss", pa.float64(), "mean training loss since the last row, nats/token"),
+            Column("learning_rate", pa.float64(), "of the step", minimum=0),
+            Column("gradient_norm", pa.float64(), "before clipping", minimum=0),
+            Column("tokens_per_second", pa.float64(), "wall-clock throughput", minimum=0),
+        ),
+    ),
+    "ranking": Contract(
+        "a model's recall at one cutoff",
+        (
+            Column("arm", _TEXT, "training data", allowed=("tstr", "trtr")),
+            Column("budget", _TEXT, "matched: both arms the same number of examples"),
+            Column("model", _TEXT, "GRU4Rec, SASRec, ..."),
+            Column("seed", pa.int64(), "seed of the training"),
+            Column("learning_rate", pa.float64(), "chosen by the sweep", minimum=0),
+            Column("k", pa.int64(), "cutoff", minimum=1),
+            Column("recall", pa.float64(), "recall@k over the test users", minimum=0, maximum=1),
+            Column("n_test", pa.int64(), "test users", minimum=1),
+            Column("target_in_history", pa.float64(), "share of targets already bought"),
+        ),
+    ),
+    "ranks": Contract(
+        "the rank of one test user's next item",
+        (
+            Column("arm", _TEXT, "training data", allowed=("tstr", "trtr")),
+            Column("budget", _TEXT, "as in ranking"),
+            Column("model", _TEXT, "as in ranking"),
+            Column("seed", pa.int64(), "seed of the training"),
+            Column("user_id", _ID, "test user"),
+            Column("test_item", _ID, "the target"),
+            Column("rank", pa.int64(), "1 is best; ties count against the model", minimum=1),
+            Column("rank_masked", pa.int64(), "the same with history items hidden", minimum=1),
+        ),
+    ),
+}

@@ -1,0 +1,47 @@
+"""Errors a user can cause and mend, and the wrapper that turns them into one line.
+
+A command of this package ends in one of three ways: exit status 0 with finished outputs; exit
+status 2 with one line that names the file or key and the way out; or a traceback, which is a bug.
+"""
+
+from __future__ import annotations
+
+import errno
+import sys
+from collections.abc import Callable
+
+
+class UserError(Exception):
+    """Something outside the code is wrong: an input, a config value, the machine.
+
+    Args:
+        what: what is wrong, with the file or the config key by name.
+        way_out: what the user can do about it.
+    """
+
+    def __init__(self, what: str, way_out: str) -> None:
+        super().__init__(f"{what}; {way_out}")
+        self.what = what
+        self.way_out = way_out
+
+
+def run_command(main: Callable[[], None]) -> None:
+    """Run a command's `main` and exit: 0 when it returns, 2 and one line on a `UserError`.
+
+    A full disk is an error of the machine, not of the code, and gets a line as well.
+    """
+    try:
+        main()
+    except UserError as error:
+        print(f"recscale: error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        where = error.filename or "the output folder"
+        print(
+            f"recscale: error: no space left on the disk while writing {where}; "
+            "free some space and run the same command again",
+            file=sys.stderr,
+        )
+        sys.exit(2)

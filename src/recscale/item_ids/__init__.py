@@ -1,0 +1,1 @@
+"""Appendix B: from an item's text to its semantic id."""

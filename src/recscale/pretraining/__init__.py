@@ -1,0 +1,1 @@
+"""Section 6.1: base models and continual pre-training (CPT) on the curriculum."""

@@ -1,0 +1,1 @@
+"""Sections 6.2 and 7: scaling-law fits to held-out losses."""
