@@ -166,6 +166,26 @@ def each_row(frame: pd.DataFrame) -> Iterator[Any]:
     yield from frame.itertuples(index=False)
 
 
+def read_runs(paths: Sequence[Path]) -> dict[str, dict[str, Any]]:
+    """Manifests of pre-training runs, by the run's name; each has run, size and parameters.
+
+    Raises:
+        UserError: as `read_keys`; or two manifests are of one run.
+    """
+    runs: dict[str, dict[str, Any]] = {}
+    for path in paths:
+        manifest = read_keys(path, ("run", "size", "parameters"))
+        if manifest["run"] in runs:
+            raise UserError(f"{path} is of run {manifest['run']}, which came before", "drop one")
+        runs[manifest["run"]] = manifest
+    return runs
+
+
+def read_parameters(paths: Sequence[Path]) -> dict[str, int]:
+    """The number of parameters of each model size, from manifests of runs."""
+    return {run["size"]: run["parameters"] for run in read_runs(paths).values()}
+
+
 def require_finite(frame: pd.DataFrame, column: str, keys: Sequence[str]) -> None:
     """Refuse a frame whose `column` has a value that is no finite number; `keys` name the row."""
     bad = frame.loc[~np.isfinite(frame[column].to_numpy(dtype=float))]

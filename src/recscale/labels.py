@@ -68,16 +68,3 @@ def short_number(value: float, digits: int = 3) -> str:
         if float(f"{abs(value):.{digits}g}") >= factor:
             return f"{float(f'{value / factor:.{digits}g}'):g}{letter}"
     return f"{value:.{digits}g}"
-
-
-def parse_parameters(texts: list[str]) -> dict[str, int]:
-    """Numbers of parameters from `size1=31000`-like texts of a command line."""
-    found = {}
-    for text in texts:
-        size, _, count = text.partition("=")
-        if size not in PAPER_SIZES or not count.isdigit():
-            raise UserError(
-                f"--parameters has {text!r}", "write it like size1=31000, a size and a count"
-            )
-        found[size] = int(count)
-    return found

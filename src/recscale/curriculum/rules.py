@@ -112,11 +112,11 @@ def split_edges(rules: pd.DataFrame, items: pd.DataFrame, settings: Settings) ->
     Rules that touch a held-out item are never trained on. Of the pairs between training items a
     share is held out; A -> B and B -> A always go together, for one gives the other away.
     """
-    split = items.set_index("item_id")["split"]
-    seen_a = (split.reindex(rules["item_a"]) == "train").to_numpy()
-    seen_b = (split.reindex(rules["item_b"]) == "train").to_numpy()
-    low = np.minimum(rules["item_a"], rules["item_b"]).to_numpy()
-    high = np.maximum(rules["item_a"], rules["item_b"]).to_numpy()
+    train = items.loc[items["split"] == "train", "item_id"]
+    seen_a = rules["item_a"].isin(train).to_numpy()
+    seen_b = rules["item_b"].isin(train).to_numpy()
+    a, b = rules["item_a"].to_numpy(), rules["item_b"].to_numpy()
+    low, high = np.minimum(a, b), np.maximum(a, b)
     draw = seeds.uniform(seeds.derive(settings.seed, "edge split"), low, high)
     seen = seen_a.astype(int) + seen_b
     names = np.array(["both_unseen", "one_unseen", "train"], dtype=object)[seen]

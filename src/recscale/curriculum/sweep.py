@@ -39,7 +39,7 @@ class Settings:
 
 
 def configuration(row: pd.Series, settings: Settings) -> WalkSettings:
-    """The walk settings of a row of the published table: second order with p = 0.5, q = 2, or first.
+    """The walk settings of a row of the published table: second order (p = 0.5, q = 2) or first.
 
     The published names say both: `bfs_p05q2_...` is second order, `1st_order_...` first.
     """

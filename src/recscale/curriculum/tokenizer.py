@@ -1,9 +1,9 @@
 """The tokenizer: byte-level BPE as Qwen's, with REC tokens added (section 4.2.1).
 
-Below the paper's size a small BPE is trained on training text; at its size Qwen3's own is taken. The
-tokens `<RECTOKEN>`, `</RECTOKEN>`, `REC0` .. are added so that each swallows the space before it: an
-item then costs its codes + 2 tokens, ten with 8 codes, which is what the paper's token counts imply.
-(Added without that, every space would be a token of its own and an item would cost 19.)
+Below the paper's size a small BPE is trained on training text; at its size Qwen3's own is taken.
+The tokens `<RECTOKEN>`, `</RECTOKEN>`, `REC0` .. are added so that each swallows the space before
+it: an item then costs its codes + 2 tokens, ten with 8 codes, which is what the paper's token
+counts imply. (Added without that, every space would be a token of its own, an item 19 tokens.)
 """
 
 from __future__ import annotations
@@ -80,8 +80,8 @@ def train(texts: Iterable[str], vocabulary: int) -> Qwen2Tokenizer:
     learnt = json.loads(bare.to_str())["model"]
     return Qwen2Tokenizer(
         vocab=learnt["vocab"],
-        merges=[tuple(m) for m in learnt["merges"]],
-        unk_token=None,
+        merges=[tuple(merge) for merge in learnt["merges"]],  # type: ignore[misc]
+        unk_token=None,  # type: ignore[arg-type]  # byte-level: nothing is unknown
         eos_token=END_OF_TEXT,
         pad_token=END_OF_TEXT,
     )
@@ -107,7 +107,7 @@ def decode(tokenizer: Any, ids: list[int]) -> str:
 
 
 def manifest(tokenizer: Any, base_vocabulary: int, rec_tokens: int) -> dict[str, Any]:
-    """What a model needs to know of a tokenizer: rows, where the REC tokens are, which are digits."""
+    """What a model needs to know of a tokenizer: rows, where REC tokens are, which are digits."""
     numbers = [
         number
         for token, number in tokenizer.get_vocab().items()

@@ -1,8 +1,9 @@
 """Sentences and documents to packed windows of token ids (section 6.1).
 
-Documents are shuffled, joined by the end-of-text token and cut every `length` tokens, without regard
-to where a document ends; the paper's token counts fit this packing. The rest shorter than a window
-is left out and counted. One file per domain: an array (windows, length), memory-mapped by training.
+Documents are shuffled, joined by the end-of-text token and cut every `length` tokens, without
+regard to where a document ends; the paper's token counts fit this packing. The rest shorter than a
+window is left out and counted. One file per domain: an array (windows, length), which training
+maps into memory.
 """
 
 from __future__ import annotations

@@ -44,17 +44,19 @@ class Settings:
     held_out_items: float
 
 
-def select_users(connection: duckdb.DuckDBPyConnection, seed: int, users: int | None) -> None:
-    """Keep `users` users, those with the smallest hashes; all of them if None."""
+def select_users(connection: duckdb.DuckDBPyConnection, seed: int, users: int | None) -> int:
+    """Keep the `users` users with the smallest hashes, all if None; returns the events dropped."""
     if users is None:
-        return
+        return 0
     found = connection.execute("SELECT DISTINCT user_id FROM raw_events").fetchdf()
     found["hash"] = seeds.hash_keys(seeds.derive(seed, "users"), found["user_id"].to_numpy())
     kept = found.nsmallest(users, "hash")[["user_id"]]
     connection.register("kept_users", kept)
-    connection.execute(
+    dropped = connection.execute(
         "DELETE FROM raw_events WHERE user_id NOT IN (SELECT user_id FROM kept_users)"
-    )
+    ).fetchone()
+    assert dropped is not None
+    return int(dropped[0])
 
 
 def split_items(
@@ -137,7 +139,8 @@ def prepare(settings: Settings, items: Path, events: Path, real: Path, card: Pat
     folder = Path(settings.folder) if settings.folder else None
     counts = SOURCES[settings.source](connection, folder)
     log.info("rows: %s", counts)
-    select_users(connection, settings.seed, settings.users)
+    counts["dropped_user_not_selected"] = select_users(connection, settings.seed, settings.users)
+    counts["rows_used"] -= counts["dropped_user_not_selected"]
     order_events(connection, settings.seed)
     item_table = split_items(
         connection, settings.seed, settings.train_until, settings.held_out_items

@@ -1,8 +1,8 @@
 """TopK sparse auto-encoder: an item's semantic id is its k strongest latents (Appendix B.1).
 
-x_hat = W_dec TopK(ReLU(W_enc (x - b) + c)) + b with unit decoder columns, trained to reconstruct the
-embeddings of training items (Gao et al., 2024). Latents are REC numbers; an item's codes are its k
-latents in the order of activation, strongest first, as the paper orders them.
+x_hat = W_dec TopK(ReLU(W_enc (x - b) + c)) + b with unit decoder columns, trained to reconstruct
+the embeddings of training items (Gao et al., 2024). Latents are REC numbers; an item's codes are
+its k latents in the order of activation, strongest first, as the paper orders them.
 """
 
 from __future__ import annotations

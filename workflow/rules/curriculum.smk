@@ -1,0 +1,207 @@
+"""Section 4: rules, item graph, walks, and the packed windows of all domains."""
+
+WALKS = config["curriculum"]["walks"]
+# A set of walks, the graph it walks on, and what it is for.
+GRAPH_OF = {
+    "train": "train",  # the UIH training domain
+    "uih_ood": "held_out",  # held-out UIH on unseen edges
+    "uih_full_graph": "full",  # held-out UIH on all edges
+    "ranking": "train",  # the TSTR arm of Figure 1
+}
+HOW_TO_WALK = {key: value for key, value in WALKS.items() if key not in [*GRAPH_OF, "sweep"]}
+
+
+rule association_rules:
+    """Layer 1: association rules inside training sessions, and their split into edges."""
+    input:
+        events=rules.data.output.events,
+        item_table=rules.data.output.item_table,
+        code=code("curriculum.rules"),
+    output:
+        f"{RESULTS}/rules.parquet",
+    log:
+        f"logs/association_rules/{NAME}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/association_rules.tsv"
+    conda:
+        "../../envs/curriculum.yaml"
+    params:
+        settings=settings(
+            config["curriculum"]["rules"], seed=SEED, train_until=config["data"]["train_until"]
+        ),
+    shell:
+        "python -m recscale.curriculum.rules --events {input.events} --items {input.item_table}"
+        " --rules {output} --settings {params.settings:q} > {log} 2>&1"
+
+
+rule graph:
+    """The item graphs: of training rules, of held-out rules, and of both."""
+    input:
+        rules=rules.association_rules.output[0],
+        code=code("curriculum.graph"),
+    output:
+        train=f"{RESULTS}/graph/train.npz",
+        held_out=f"{RESULTS}/graph/held_out.npz",
+        full=f"{RESULTS}/graph/full.npz",
+        card=f"{RESULTS}/graph/card.json",
+    log:
+        f"logs/graph/{NAME}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/graph.tsv"
+    conda:
+        "../../envs/curriculum.yaml"
+    shell:
+        "python -m recscale.curriculum.graph --rules {input.rules} --train {output.train}"
+        " --held-out {output.held_out} --full {output.full} --card {output.card} > {log} 2>&1"
+
+
+rule walks:
+    """Layer 2: synthetic user interaction histories, random walks on a graph."""
+    input:
+        graph=lambda wildcards: f"{RESULTS}/graph/{GRAPH_OF[wildcards.stream]}.npz",
+        code=code("curriculum.walks"),
+    output:
+        f"{RESULTS}/walks/{{stream}}.parquet",
+    log:
+        f"logs/walks/{NAME}-{{stream}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/walks-{{stream}}.tsv"
+    wildcard_constraints:
+        stream="|".join(GRAPH_OF),
+    conda:
+        "../../envs/curriculum.yaml"
+    params:
+        settings=lambda wildcards: settings(HOW_TO_WALK, seed=SEED, walks=WALKS[wildcards.stream]),
+    shell:
+        "python -m recscale.curriculum.walks --graph {input.graph} --stream {wildcards.stream}"
+        " --walks {output} --threads {threads} --settings {params.settings:q} > {log} 2>&1"
+
+
+rule walk_sweep:
+    """Table 8's measures for its 14 walk configurations."""
+    input:
+        graph=rules.graph.output.train,
+        item_ids=ITEM_IDS,
+        published="paper/published/table8_walk_sweep.csv",
+        code=code("curriculum.sweep"),
+    output:
+        f"{RESULTS}/walks/sweep.csv",
+    log:
+        f"logs/walk_sweep/{NAME}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/walk_sweep.tsv"
+    conda:
+        "../../envs/curriculum.yaml"
+    params:
+        settings=settings(
+            seed=SEED,
+            walks=WALKS["sweep"],
+            min_items=WALKS["min_items"],
+            max_items=WALKS["max_items"],
+        ),
+    shell:
+        "python -m recscale.curriculum.sweep --graph {input.graph} --item-ids {input.item_ids}"
+        " --published {input.published} --sweep {output} --threads {threads}"
+        " --settings {params.settings:q} > {log} 2>&1"
+
+
+rule general_text:
+    """General text and its split into base, training and held-out documents."""
+    input:
+        code=code("curriculum.general_text"),
+    output:
+        documents=f"{RESULTS}/general/documents.parquet",
+        manifest=f"{RESULTS}/general/manifest.json",
+    log:
+        f"logs/general_text/{NAME}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/general_text.tsv"
+    conda:
+        "../../envs/curriculum.yaml"
+    params:
+        settings=settings(config["curriculum"]["general"], seed=SEED),
+    shell:
+        "python -m recscale.curriculum.general_text --documents {output.documents}"
+        " --manifest {output.manifest} --settings {params.settings:q} > {log} 2>&1"
+
+
+rule tokenizer:
+    """The tokenizer, with a token for every code of a semantic id."""
+    input:
+        documents=rules.general_text.output.documents,
+        item_table=rules.data.output.item_table,
+        code=code("curriculum.tokenizer"),
+    output:
+        f"{RESULTS}/tokenizer/tokenizer.json",
+        f"{RESULTS}/tokenizer/tokenizer_config.json",
+        f"{RESULTS}/tokenizer/manifest.json",
+    log:
+        f"logs/tokenizer/{NAME}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/tokenizer.tsv"
+    conda:
+        "../../envs/curriculum.yaml"
+    params:
+        folder=lambda wildcards, output: str(Path(output[0]).parent),
+        settings=settings(config["curriculum"]["tokenizer"], rec_tokens=REC_TOKENS),
+    shell:
+        "python -m recscale.curriculum.tokenizer --documents {input.documents}"
+        " --items {input.item_table} --tokenizer {params.folder}"
+        " --settings {params.settings:q} > {log} 2>&1"
+
+
+rule training_windows:
+    """One training domain, packed; `base` is the general text that base models see."""
+    input:
+        source=lambda wildcards: source_of(wildcards.domain.replace("base", "general"), "train"),
+        item_ids=ITEM_IDS,
+        tokenizer=rules.tokenizer.output,
+        code=code("curriculum.windows"),
+    output:
+        windows=f"{RESULTS}/windows/train/{{domain}}.npy",
+        manifest=f"{RESULTS}/windows/train/{{domain}}.json",
+    log:
+        f"logs/training_windows/{NAME}-{{domain}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/training_windows-{{domain}}.tsv"
+    conda:
+        "../../envs/curriculum.yaml"
+    params:
+        domain=lambda wildcards: wildcards.domain.replace("base", "general"),
+        part=lambda wildcards: "base" if wildcards.domain == "base" else "train",
+        settings=lambda wildcards: training_windows(wildcards.domain),
+    shell:
+        "python -m recscale.curriculum.windows --domain {params.domain} --part {params.part}"
+        " --source {input.source} --item-ids {input.item_ids}"
+        " --tokenizer $(dirname {input.tokenizer[0]}) --windows {output.windows}"
+        " --manifest {output.manifest} --settings {params.settings:q} > {log} 2>&1"
+
+
+rule held_out_windows:
+    """One of the seven held-out domains, packed."""
+    input:
+        source=lambda wildcards: source_of(wildcards.domain, "held_out"),
+        item_ids=ITEM_IDS,
+        tokenizer=rules.tokenizer.output,
+        code=code("curriculum.windows"),
+    output:
+        windows=f"{RESULTS}/windows/held_out/{{domain}}.npy",
+        manifest=f"{RESULTS}/windows/held_out/{{domain}}.json",
+    log:
+        f"logs/held_out_windows/{NAME}-{{domain}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/held_out_windows-{{domain}}.tsv"
+    conda:
+        "../../envs/curriculum.yaml"
+    params:
+        settings=settings(
+            seed=SEED,
+            length=config["curriculum"]["windows"]["length"],
+            sentences=None,
+            tokens=config["curriculum"]["windows"]["held_out_tokens"],
+        ),
+    shell:
+        "python -m recscale.curriculum.windows --domain {wildcards.domain} --part held_out"
+        " --source {input.source} --item-ids {input.item_ids}"
+        " --tokenizer $(dirname {input.tokenizer[0]}) --windows {output.windows}"
+        " --manifest {output.manifest} --settings {params.settings:q} > {log} 2>&1"

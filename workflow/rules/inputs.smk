@@ -1,0 +1,97 @@
+"""Where the rules find their inputs, settings and the names of their outputs.
+
+There are no rules here.
+"""
+
+
+def source_of(domain, part):
+    """The table that a domain's sentences are made of."""
+    if domain == "general":
+        return rules.general_text.output.documents
+    if domain == "item_text":
+        return rules.data.output.item_table
+    if domain.startswith("cf"):
+        return rules.association_rules.output[0]
+    return f"{RESULTS}/walks/{'train' if domain == 'uih' else domain}.parquet"
+
+
+def training_windows(domain):
+    """Settings of a training domain's windows: how many sentences it may show."""
+    text = config["curriculum"]["text"]
+    limits = {"cf": text["cf_statements"], "item_text": text["item_texts"]}
+    return settings(
+        seed=SEED,
+        length=config["curriculum"]["windows"]["length"],
+        sentences=limits.get(domain),
+        tokens=None,
+    )
+
+
+def base_windows(wildcards):
+    """General text for a base model; none where the size starts from a published checkpoint."""
+    if SIZES[wildcards.size]["checkpoint"]:
+        return []
+    return [
+        f"{RESULTS}/windows/train/base.npy",
+        f"{RESULTS}/windows/train/base.json",
+        f"{RESULTS}/windows/held_out/general.npy",
+        f"{RESULTS}/windows/held_out/general.json",
+    ]
+
+
+def run_settings(wildcards):
+    """Settings of a run of config/experiments.yaml on this rung."""
+    run = EXPERIMENTS["runs"][wildcards.run]
+    return settings(
+        TRAINING,
+        PRETRAINING["cpt"],
+        seed=SEED,
+        evaluations=PRETRAINING["evaluations"],
+        model=SIZES[run["size"]],
+        size=run["size"],
+        mixture=EXPERIMENTS["mixtures"][run["mixture"]],
+        uih=run["uih"],
+        run_seed=run["seed"],
+    )
+
+
+def of_runs(kind, artefact):
+    """The files of one kind (curves, training, manifest) of the runs that an artefact draws."""
+    return expand(rules.cpt.output[kind], run=runs_of(artefact))
+
+
+def fits_of(artefact):
+    """The fits of the runs that an artefact draws."""
+    return expand(rules.fit.output[0], run=runs_of(artefact))
+
+
+def table(name):
+    """The files of a table: its numbers and a LaTeX fragment."""
+    return {kind: f"{PAPER}/tables/{name}.{kind}" for kind in ["csv", "tex"]}
+
+
+def figure(name):
+    """The files of a figure: two drawings, the numbers drawn and a LaTeX fragment."""
+    return {kind: f"{PAPER}/figures/{name}.{kind}" for kind in ["svg", "pdf", "csv", "tex"]}
+
+
+def shown(files, name, category):
+    """The files of an artefact with a caption in the report; LaTeX fragments are left out."""
+    return {
+        kind: (
+            file
+            if kind == "tex"
+            else report(
+                file,
+                caption=f"../report/{name}.rst",
+                category=category,
+                labels={"artefact": name, "rung": RUNG, "file": kind},
+            )
+        )
+        for kind, file in files.items()
+    }
+
+
+def prefix(wildcards, output):
+    """What an artefact's files have in common; the command adds .csv, .tex, .svg and .pdf."""
+    return output.csv.removesuffix(".csv")
