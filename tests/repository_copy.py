@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 KEPT = ("Snakefile", "workflow", "config", "envs", "src", "paper", "smoke", "mini", "h200", "b200")
-GENERATED = shutil.ignore_patterns("__pycache__", *("smoke mini h200 b200".split()))
+GENERATED = shutil.ignore_patterns("__pycache__", *(["smoke", "mini", "h200", "b200"]))
 
 
 def copy_of_repository(folder: Path) -> Path:

@@ -1,9 +1,15 @@
-"""LaTeX fragments: booktabs tables and figures with their caption, ready for \\input."""
+"""LaTeX fragments: booktabs tables and figures with their caption, ready for \\input.
+
+Numbers are rounded here and nowhere else: a CSV holds them in full.
+"""
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
+
+DASH = "--"
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -25,6 +31,21 @@ _PATTERN = re.compile("|".join(re.escape(character) for character in _SPECIAL))
 def escape(text: str) -> str:
     """`text` with LaTeX's special characters escaped."""
     return _PATTERN.sub(lambda match: _SPECIAL[match.group()], text)
+
+
+def fixed(value: float, digits: int) -> str:
+    """A number with `digits` decimals; a dash where there is none."""
+    return DASH if value is None or math.isnan(value) else f"{value:.{digits}f}"
+
+
+def count(value: float) -> str:
+    """A whole number with separators; a dash where there is none."""
+    return DASH if value is None or math.isnan(value) else f"{value:,.0f}"
+
+
+def interval(low: float, high: float, digits: int) -> str:
+    """An interval; an end the data do not bound is a dash."""
+    return f"[{fixed(low, digits)}, {fixed(high, digits)}]"
 
 
 def row(cells: Sequence[str]) -> str:

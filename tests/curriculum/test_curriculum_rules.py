@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
 from collections import Counter
 
 import numpy as np
@@ -103,9 +104,12 @@ def test_edges_are_split_in_pairs_and_by_the_items_seen():
 
 def command(tmp_path, monkeypatch, **change):
     settings = dataclasses.asdict(dataclasses.replace(SETTINGS, **change))
-    import json
-
-    paths = ["--events", str(tmp_path / "events.parquet"), "--items", str(tmp_path / "items.parquet")]
+    paths = [
+        "--events",
+        str(tmp_path / "events.parquet"),
+        "--items",
+        str(tmp_path / "items.parquet"),
+    ]
     paths += ["--rules", str(tmp_path / "rules.parquet"), "--settings", json.dumps(settings)]
     monkeypatch.setattr("sys.argv", ["rules", *paths])
     rules.main()

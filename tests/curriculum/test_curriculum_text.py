@@ -36,7 +36,11 @@ def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("tokenizer") / "tokenizer"
     documents = pd.DataFrame(
         {
-            "text": ["def f(x):\n    return x + 1\n" * 3, "the item of the user " * 5, "SECRET" * 50],
+            "text": [
+                "def f(x):\n    return x + 1\n" * 3,
+                "the item of the user " * 5,
+                "SECRET" * 50,
+            ],
             "part": ["base", "train", "held_out"],
         }
     )
@@ -51,9 +55,7 @@ def loaded(folder):
 
 
 def test_the_sentences_are_the_papers_to_the_letter():
-    item = (
-        "<RECTOKEN> REC2981 REC2337 REC5067 REC1796 REC2985 REC6054 REC988 REC5454 </RECTOKEN>"
-    )
+    item = "<RECTOKEN> REC2981 REC2337 REC5067 REC1796 REC2985 REC6054 REC988 REC5454 </RECTOKEN>"
     assert templates.item(CODES) == item
     text = "[redacted] lotus yoga seed bead bracelet, by Handmade in Women > Jewelry > Necklaces"
     assert templates.item_text(CODES, text) == f"This item {item} is described as {text}."
@@ -133,7 +135,7 @@ def test_packing_loses_only_the_rest_and_says_so(folder):
     assert counts["tokens"] + counts["tokens_left_out"] == sum(lengths)
     # Cut at the end of text, the windows give the shuffled sentences back.
     documents = np.split(packed.ravel(), np.flatnonzero(packed.ravel() == 0) + 1)[:-1]
-    whole = [bare.encode(s, add_special_tokens=False).ids + [0] for s in sentences]
+    whole = [[*bare.encode(s, add_special_tokens=False).ids, 0] for s in sentences]
     assert len(documents) == counts["documents"]
     assert all(list(d) in whole for d in documents)
 

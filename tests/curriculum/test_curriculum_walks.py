@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections import Counter
 
 import igraph
@@ -49,8 +50,8 @@ def random_graph(nodes: int = 40, seed: int = 0, decades: int = 2) -> graphs.Ite
 def transitions(found: walks.Walks) -> Counter:
     """How often each (node, next node) occurs."""
     steps = Counter()
-    for path, length in zip(found.paths, found.lengths, strict=True):
-        steps.update(zip(path[: length - 1], path[1:length], strict=True))
+    for path, _length in zip(found.paths, found.lengths, strict=True):
+        steps.update(itertools.pairwise(path))
     return steps
 
 
@@ -145,7 +146,7 @@ def test_first_order_walks_agree_with_igraph():
     found = walks.generate(built, dataclasses.replace(SETTINGS, walks=3000), "test")
     ours = transitions(found)
     path = built.igraph().random_walk(0, steps=sum(ours.values()), weights="weight")
-    theirs = Counter(zip(path[:-1], path[1:], strict=True))
+    theirs = Counter(itertools.pairwise(path))
     for node in range(built.nodes):
         cells = [b for b in range(built.nodes) if ours[node, b] + theirs[node, b] >= 10]
         if len(cells) > 1:
@@ -166,9 +167,7 @@ def test_a_walk_never_falls_below_the_threshold_and_its_confidence_is_the_produc
     built = random_graph()
     settings = dataclasses.replace(SETTINGS, threshold=1e-4)
     found = walks.generate(built, settings, "test")
-    for path, length, confidence in zip(
-        found.paths, found.lengths, found.confidences, strict=True
-    ):
+    for path, length, confidence in zip(found.paths, found.lengths, found.confidences, strict=True):
         edges = built.edge_numbers(path[: length - 1], path[1:length])
         assert confidence == pytest.approx(built.confidence[edges].prod(), rel=1e-12)
         assert confidence >= 1e-4
@@ -182,7 +181,7 @@ def test_walks_do_not_depend_on_threads_or_shards():
     edges = np.linspace(0, 1000, 8).astype(int)
     shards = [
         walks.attempt(built, SETTINGS, "test", low, high - low)
-        for low, high in zip(edges[:-1], edges[1:], strict=True)
+        for low, high in itertools.pairwise(edges)
     ]
     for name in ("number", "paths", "lengths", "confidences"):
         value = getattr(whole, name)
@@ -222,7 +221,7 @@ def test_the_walk_table_names_items(tmp_path):
     table = files.read_table(tmp_path / "w.parquet", "walks")
     for items in table["items"]:
         assert len(items) >= 5
-        assert all({a, b} == {50, 70} for a, b in zip(items[:-1], items[1:], strict=True))
+        assert all({a, b} == {50, 70} for a, b in itertools.pairwise(items))
 
 
 @given(st.lists(st.integers(1, 1000), min_size=1, max_size=30))

@@ -74,7 +74,7 @@ def test_the_order_inside_a_basket_is_not_the_order_of_item_numbers(purchases):
 
 
 def test_histories_respect_the_periods(purchases):
-    items, events, histories, _ = purchases
+    _items, events, histories, _ = purchases
     train = pd.Timestamp(SETTINGS.train_until)
     valid = pd.Timestamp(SETTINGS.valid_until)
     for user, bought, valid_item, test_item in histories.itertuples(index=False):

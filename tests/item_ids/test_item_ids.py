@@ -18,9 +18,7 @@ from recscale.item_ids.text import item_texts
 EMBEDDING = embeddings.Settings(
     seed=1, method="tfidf_svd", dimensions=8, model=None, pooling=None, batch_size=None
 )
-SAE = sae.Settings(
-    seed=1, latents=24, active=3, epochs=30, batch_size=64, learning_rate=0.01
-)
+SAE = sae.Settings(seed=1, latents=24, active=3, epochs=30, batch_size=64, learning_rate=0.01)
 
 
 def catalogue(items: int = 120) -> pd.DataFrame:
@@ -100,13 +98,13 @@ def test_a_hugging_face_encoder_gives_unit_vectors(tmp_path):
     from transformers import Qwen2Tokenizer, Qwen3Config, Qwen3Model
 
     torch.manual_seed(0)
-    vocabulary = {token: n for n, token in enumerate(["<|endoftext|>", *sorted(ByteLevel.alphabet())])}
+    vocabulary = {
+        token: n for n, token in enumerate(["<|endoftext|>", *sorted(ByteLevel.alphabet())])
+    }
     tokenizer = Qwen2Tokenizer(vocab=vocabulary, merges=[], pad_token="<|endoftext|>")
     tokenizer.save_pretrained(tmp_path)
     shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "head_dim": 8}
-    config = Qwen3Config(
-        vocab_size=257, intermediate_size=32, num_key_value_heads=1, **shape
-    )
+    config = Qwen3Config(vocab_size=257, intermediate_size=32, num_key_value_heads=1, **shape)
     Qwen3Model(config).save_pretrained(tmp_path)
     settings = dataclasses.replace(
         EMBEDDING, method="hugging_face", model=str(tmp_path), batch_size=7, dimensions=12
@@ -172,7 +170,9 @@ def test_more_latents_than_training_items_is_an_error():
         sae.train(vectors, SAE)
 
 
-@given(arrays.arrays(np.int64, st.tuples(st.integers(1, 12), st.just(2)), elements=st.integers(0, 2)))
+@given(
+    arrays.arrays(np.int64, st.tuples(st.integers(1, 12), st.just(2)), elements=st.integers(0, 2))
+)
 def test_collisions_equal_a_count_by_hand(found):
     expected = [sum((other == row).all() for other in found) - 1 for row in found]
     assert codes.n_collisions(found).tolist() == expected

@@ -17,9 +17,7 @@ from recscale.errors import UserError, run_command
 
 
 def walks_frame() -> pd.DataFrame:
-    return pd.DataFrame(
-        {"walk": [0, 1], "items": [[1, 2, 3], [4]], "path_confidence": [0.5, 1.0]}
-    )
+    return pd.DataFrame({"walk": [0, 1], "items": [[1, 2, 3], [4]], "path_confidence": [0.5, 1.0]})
 
 
 def test_a_table_comes_back_as_it_was_written(tmp_path):
@@ -93,11 +91,13 @@ def test_a_full_disk_is_one_line(capsys):
     with pytest.raises(SystemExit) as stopped:
         run_command(main)
     assert stopped.value.code == 2
-    assert "no space left on the disk while writing results/rules.parquet" in capsys.readouterr().err
+    assert (
+        "no space left on the disk while writing results/rules.parquet" in capsys.readouterr().err
+    )
 
 
 def test_a_full_device_leaves_nothing_behind(tmp_path, monkeypatch):
-    """A write that fails half-way with a real ENOSPC leaves neither the file nor a temporary one."""
+    """A write that fails half-way with a real ENOSPC leaves no file, not even a temporary one."""
 
     def full(*_: object, **__: object) -> None:
         with open("/dev/full", "wb", buffering=0) as device:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from repository_copy import ROOT, snakemake
 
 RUNGS = ("smoke", "mini", "h200", "b200")
@@ -144,7 +145,8 @@ def test_a_rung_that_does_not_exist_is_named(repository):
 
 
 @pytest.mark.parametrize(
-    "module", ["data.prepare", "curriculum.walks", "curriculum.sweep", "scaling.fit", "tables.table4"]
+    "module",
+    ["data.prepare", "curriculum.walks", "curriculum.sweep", "scaling.fit", "tables.table4"],
 )
 def test_the_code_of_a_rule_is_what_its_command_imports(repository, module):
     """The files that `code()` finds from the text are those that Python then loads."""
@@ -194,8 +196,10 @@ def test_every_rule_says_what_it_does_and_every_artefact_has_a_caption():
         assert text.startswith('"""'), path.name
         for rule in re.findall(r"^rule \w+:\n(.*)", text, flags=re.M):
             assert rule.strip().startswith('"""'), (path.name, rule)
-    captions = re.findall(r'(?:shown\(\w+\("\w+"\), |caption="../report/)"?([a-z0-9]+)',
-                          (ROOT / "workflow/rules/paper.smk").read_text())
+    captions = re.findall(
+        r'(?:shown\(\w+\("\w+"\), |caption="../report/)"?([a-z0-9]+)',
+        (ROOT / "workflow/rules/paper.smk").read_text(),
+    )
     assert len(captions) >= 9
     for name in captions:
         assert (ROOT / f"workflow/report/{name}.rst").is_file(), name

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from repository_copy import copy_of_repository, snakemake
 
 TABLES = ("table2", "table3", "table4", "table8")

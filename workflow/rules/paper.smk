@@ -17,10 +17,11 @@ rule table2:
     params:
         prefix=prefix,
         rung=RUNG,
+        name=NAME,
     shell:
         "python -m recscale.tables.table2 --windows {input.windows}"
         " --run-manifest {input.manifest} --published {input.published}"
-        " --rung {params.rung} --out-prefix {params.prefix} > {log} 2>&1"
+        " --rung {params.rung} --name {params.name} --out-prefix {params.prefix} > {log} 2>&1"
 
 
 rule table3:
@@ -38,9 +39,10 @@ rule table3:
     params:
         prefix=prefix,
         rung=RUNG,
+        name=NAME,
     shell:
         "python -m recscale.tables.table3 --windows {input.windows}"
-        " --published {input.published} --rung {params.rung}"
+        " --published {input.published} --rung {params.rung} --name {params.name}"
         " --out-prefix {params.prefix} > {log} 2>&1"
 
 
@@ -48,6 +50,7 @@ rule table4:
     """Fitted scaling laws of the four sizes."""
     input:
         fits=fits_of("table4"),
+        manifests=of_runs("manifest", "table4"),
         published="paper/published/table4_scaling_laws.csv",
         code=code("tables.table4"),
     output:
@@ -59,9 +62,11 @@ rule table4:
     params:
         prefix=prefix,
         rung=RUNG,
+        name=NAME,
     shell:
         "python -m recscale.tables.table4 --fits {input.fits} --published {input.published}"
-        " --rung {params.rung} --out-prefix {params.prefix} > {log} 2>&1"
+        " --manifests {input.manifests}"
+        " --rung {params.rung} --name {params.name} --out-prefix {params.prefix} > {log} 2>&1"
 
 
 rule table8:
@@ -79,9 +84,10 @@ rule table8:
     params:
         prefix=prefix,
         rung=RUNG,
+        name=NAME,
     shell:
         "python -m recscale.tables.table8 --sweep {input.sweep} --published {input.published}"
-        " --rung {params.rung} --out-prefix {params.prefix} > {log} 2>&1"
+        " --rung {params.rung} --name {params.name} --out-prefix {params.prefix} > {log} 2>&1"
 
 
 rule fig1:
@@ -99,10 +105,13 @@ rule fig1:
     params:
         prefix=prefix,
         rung=RUNG,
+        name=NAME,
         seed=SEED,
+        cutoffs=config["ranking"]["cutoffs"],
     shell:
         "python -m recscale.figures.fig1 --ranks {input.ranks} --published {input.published}"
-        " --seed {params.seed} --rung {params.rung} --out-prefix {params.prefix} > {log} 2>&1"
+        " --seed {params.seed} --cutoffs {params.cutoffs} --rung {params.rung}"
+        " --name {params.name} --out-prefix {params.prefix} > {log} 2>&1"
 
 
 rule fig2:
@@ -110,6 +119,8 @@ rule fig2:
     input:
         curves=of_runs("curves", "fig2"),
         fits=fits_of("fig2"),
+        manifests=of_runs("manifest", "fig2"),
+        published="paper/published/table4_scaling_laws.csv",
         code=code("figures.fig2"),
     output:
         **shown(figure("fig2"), "fig2", "Figures"),
@@ -120,15 +131,21 @@ rule fig2:
     params:
         prefix=prefix,
         rung=RUNG,
+        name=NAME,
+        burn_in=config["scaling"]["burn_in"],
     shell:
         "python -m recscale.figures.fig2 --curves {input.curves} --fits {input.fits}"
-        " --rung {params.rung} --out-prefix {params.prefix} > {log} 2>&1"
+        " --manifests {input.manifests} --published {input.published}"
+        " --burn-in {params.burn_in}"
+        " --rung {params.rung} --name {params.name} --out-prefix {params.prefix} > {log} 2>&1"
 
 
 rule fig6a:
     """Training loss of the four sizes."""
     input:
         training=of_runs("training", "fig6a"),
+        manifests=of_runs("manifest", "fig6a"),
+        published="paper/published/claims.csv",
         code=code("figures.fig6a"),
     output:
         **shown(figure("fig6a"), "fig6a", "Figures"),
@@ -139,9 +156,11 @@ rule fig6a:
     params:
         prefix=prefix,
         rung=RUNG,
+        name=NAME,
     shell:
         "python -m recscale.figures.fig6a --training {input.training}"
-        " --rung {params.rung} --out-prefix {params.prefix} > {log} 2>&1"
+        " --manifests {input.manifests} --published {input.published}"
+        " --rung {params.rung} --name {params.name} --out-prefix {params.prefix} > {log} 2>&1"
 
 
 rule claims:
@@ -186,7 +205,7 @@ rule paper:
         parts=sorted(str(path.relative_to(ROOT)) for path in (ROOT / "paper").glob("*.typ")),
         card=rules.data.output.card,
         tables=[table(name)["csv"] for name in TABLES],
-        figures=[figure(name)[kind] for name in FIGURES for kind in ["svg", "csv"]],
+        figures=[figure(name)[kind] for name in FIGURES for kind in ["pdf", "csv"]],
         verdicts=rules.claims.output[0],
         manifests=of_runs("manifest", "fig2"),
         code=code("paper.compile"),

@@ -1,0 +1,1 @@
+"""The report of a reproduction, compiled with Typst from finished tables and figures."""

@@ -1,0 +1,296 @@
+"""Small tidy files that keep the contracts, for the tests of tables, figures and the paper."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from recscale import files
+from recscale.contracts import HELD_OUT_DOMAINS
+
+ROOT = Path(__file__).parents[1]
+PUBLISHED = ROOT / "paper" / "published"
+SIZES = ("size1", "size2", "size3", "size4")
+PARAMETERS = {"size1": 48_200, "size2": 71_500, "size3": 145_000, "size4": 260_000}
+TOTAL = 1_500_000
+BURN_IN = 0.06
+TOKENS = [0, *np.unique(np.geomspace(2_048, TOTAL, 14).round().astype(int)).tolist()]
+D0 = 300_000.0
+
+UNIQUE = {"general": 900_000, "item_text": 60_000, "cf": 200_000, "uih": 80_000}
+SHARE = {"general": 0.5, "item_text": 0.09, "cf": 0.3, "uih": 0.11}
+
+
+def python(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run this Python with the package on its path, as a rule of the workflow would."""
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        cwd=ROOT,
+        env={"PYTHONPATH": str(ROOT / "src"), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def training_windows(folder: Path) -> list[Path]:
+    """Manifests of the four packed training domains."""
+    return [
+        _manifest(folder / f"{domain}.json", domain, tokens // 128, tokens, tokens // 40)
+        for domain, tokens in UNIQUE.items()
+    ]
+
+
+def held_out_windows(folder: Path) -> list[Path]:
+    """Manifests of the seven held-out domains: domain i has i + 1 windows of 128 tokens."""
+    return [
+        _manifest(folder / "held_out" / f"{domain}.json", domain, i + 1, 128 * (i + 1), 3 * (i + 1))
+        for i, domain in enumerate(HELD_OUT_DOMAINS)
+    ]
+
+
+def _manifest(path: Path, domain: str, windows: int, tokens: int, documents: int) -> Path:
+    counts = {"windows": windows, "tokens": tokens, "documents": documents}
+    what = {"domain": domain, "length": 128, "vocabulary": 1538, "tokenizer": "0" * 64}
+    files.write_json(what | counts, path)
+    return path
+
+
+def run_manifest(folder: Path, size: str = "size3") -> Path:
+    """Manifest of a run that drew the full mixture exactly."""
+    path = folder / f"{size}-full.json"
+    ledger = {
+        domain: {
+            "unique_tokens": UNIQUE[domain],
+            "seen_tokens": round(SHARE[domain] * TOTAL),
+            "repeats": SHARE[domain] * TOTAL / UNIQUE[domain],
+        }
+        for domain in UNIQUE
+    }
+    value = {
+        "run": f"{size}-full",
+        "size": size,
+        "seed": 7,
+        "steps": 732,
+        "tokens": TOTAL,
+        "parameters": PARAMETERS[size],
+        "non_embedding_parameters": PARAMETERS[size] // 2,
+        "ledger": ledger,
+    }
+    files.write_json(value, path)
+    return path
+
+
+def truth(size: str, domain: str) -> tuple[float, float, float]:
+    """L_inf, A and alpha of a made-up law: every size and domain has its own."""
+    i, j = SIZES.index(size), HELD_OUT_DOMAINS.index(domain)
+    return 0.5 + 0.4 * (j == 0) + 0.05 * j - 0.02 * i, 0.9 - 0.1 * i, 0.08 + 0.07 * j + 0.01 * i
+
+
+def curves(folder: Path, size: str) -> Path:
+    """Held-out losses that follow `truth` exactly after the burn-in, and lie above it before."""
+    rows = []
+    for domain in HELD_OUT_DOMAINS:
+        l_inf, a, alpha = truth(size, domain)
+        for step, tokens in enumerate(TOKENS):
+            early = max(0.0, np.log(BURN_IN * TOTAL / max(tokens, 1_000)))
+            loss = l_inf + a * (max(tokens, BURN_IN * TOTAL) / D0) ** -alpha + 0.4 * early
+            for token_class, offset in (("all", 0.0), ("id", 0.3)):
+                rows.append(
+                    {
+                        "run": f"{size}-full",
+                        "size": size,
+                        "seed": 7,
+                        "domain": domain,
+                        "step": step,
+                        "tokens": tokens,
+                        "domain_tokens": tokens // 4,
+                        "repeats": tokens / 4 / 80_000,
+                        "token_class": token_class,
+                        "loss": loss + offset,
+                        "n_tokens": 16_000,
+                        "loss_per_item": None,
+                    }
+                )
+    path = folder / size / "curves.parquet"
+    files.write_table(pd.DataFrame(rows).astype({"loss_per_item": float}), path, "curves")
+    return path
+
+
+def fits(folder: Path, size: str, **changes: Any) -> Path:
+    """The fits that belong to `curves`; General is not identified, with open intervals."""
+    fitted = [tokens for tokens in TOKENS if tokens >= BURN_IN * TOTAL]
+    rows = []
+    for domain in (*HELD_OUT_DOMAINS, "cf", "uih"):
+        same = {"cf": "cf_both_seen", "uih": "uih_ood"}.get(domain, domain)
+        l_inf, a, alpha = truth(size, same)
+        unsure = domain == "general"
+        rows.append(
+            {
+                "run": f"{size}-full",
+                "size": size,
+                "seed": 7,
+                "domain": domain,
+                "recipe": "variable_projection",
+                "l_inf": l_inf,
+                "a": a,
+                "alpha": alpha,
+                "d0": D0,
+                "l_inf_low": None if unsure else l_inf - 0.05,
+                "l_inf_high": l_inf + 0.05,
+                "alpha_low": alpha - 0.02,
+                "alpha_high": None if unsure else alpha + 0.02,
+                "status": "not_identified" if unsure else "converged",
+                "n_points": len(fitted),
+                "first_tokens": fitted[0],
+                "last_tokens": fitted[-1],
+                "rmse": 0.001,
+                "durbin_watson": 2.0,
+                "condition_number": 12.0,
+                "correlation": 0.9,
+                "last_loss": l_inf + a * (TOTAL / D0) ** -alpha,
+                **changes,
+            }
+        )
+    path = folder / size / "fits.csv"
+    files.write_csv(pd.DataFrame(rows), path)
+    return path
+
+
+def training(folder: Path, size: str) -> Path:
+    """A training log: a falling loss with noise of fixed seed, 73 rows."""
+    steps = np.arange(10, 740, 10)
+    noise = np.random.default_rng(SIZES.index(size)).normal(0, 0.05, len(steps))
+    loss = 2.2 - 0.1 * SIZES.index(size) + 4.5 * np.exp(-steps / 90) + noise
+    frame = pd.DataFrame(
+        {
+            "run": f"{size}-full",
+            "step": steps,
+            "tokens": steps * 2048,
+            "loss": loss,
+            "learning_rate": 0.003,
+            "gradient_norm": 1.0,
+            "tokens_per_second": 40_000.0,
+        }
+    )
+    path = folder / size / "training.parquet"
+    files.write_table(frame, path, "training")
+    return path
+
+
+def ranks(
+    folder: Path,
+    model: str,
+    seeds: int = 2,
+    users: int = 400,
+    items: int = 3000,
+    better: str = "tstr",
+) -> Path:
+    """Ranks of both arms of one model; the arm `better` ranks targets higher."""
+    rows = []
+    hardness = np.random.default_rng(0).random(users)
+    for arm in ("tstr", "trtr"):
+        for seed in range(seeds):
+            power = 2.2 if arm == better else 1.6
+            shift = np.random.default_rng([seed, len(model), arm == "tstr"]).normal(0, 0.1, users)
+            place = np.clip(hardness + shift, 1e-4, 1) ** power
+            rank = np.ceil(place * items).astype(int)
+            rows.append(
+                pd.DataFrame(
+                    {
+                        "arm": arm,
+                        "budget": "matched",
+                        "model": model,
+                        "seed": seed,
+                        "user_id": np.arange(users) * 3,
+                        "test_item": np.arange(users) % 50,
+                        "rank": rank,
+                        "rank_masked": np.maximum(1, rank - 5),
+                    }
+                )
+            )
+    path = folder / f"ranks_{model}.parquet"
+    files.write_table(pd.concat(rows, ignore_index=True), path, "ranks")
+    return path
+
+
+def sweep(folder: Path) -> Path:
+    """A sweep of the paper's last three configurations and one that the paper lacks."""
+    published = pd.read_csv(PUBLISHED / "table8_walk_sweep.csv").tail(3)
+    rows = published.drop(columns="items_thousand").assign(
+        order=[2, 1, 1],
+        p=[0.5, 1.0, 1.0],
+        q=[2.0, 1.0, 1.0],
+        walks=20_000,
+        items=[1500, 1600, 1400],
+    )
+    rows["tokens"] = [500, 480, 470]
+    extra = rows.iloc[[-1]].assign(config="1st_order_a030_threshNone", alpha=0.3, threshold=np.nan)
+    path = folder / "walks" / "sweep.csv"
+    files.write_csv(pd.concat([rows, extra]), path)
+    return path
+
+
+def verdicts(folder: Path) -> Path:
+    """A verdict for each claim of the paper, of every kind in turn."""
+    claims = pd.read_csv(PUBLISHED / "claims.csv")
+    kinds = [
+        "reproduced",
+        "contradicted",
+        "inconclusive",
+        "not measurable here",
+        "not measured yet",
+    ]
+    table = pd.DataFrame(
+        {
+            "id": claims["id"],
+            "where": claims["where"],
+            "claim": claims["claim"],
+            "published": claims["published"],
+            "measured": [f"0.{i:02d} [0.01, 0.99]" for i in range(len(claims))],
+            "verdict": [kinds[i % len(kinds)] for i in range(len(claims))],
+            "reason": "the interval excludes 1",
+            "artefact": "table4",
+            "rung": "mini",
+        }
+    )
+    path = folder / "verdicts.csv"
+    files.write_csv(table, path)
+    return path
+
+
+def data_card(folder: Path) -> Path:
+    """Counts of a data set."""
+    path = folder / "card.json"
+    counts = {"source": "complete_journey", "events": 600_000, "users": 2_469, "sessions": 150_000}
+    files.write_json(
+        {**counts, "items": 17_000, "training_items": 15_000, "histories": 1_900}, path
+    )
+    return path
+
+
+def figure_arguments(target: str, inputs: Path, prefix: Path) -> list[object]:
+    """The command line of a figure drawn from the files of this module in `inputs`."""
+    manifests = [inputs / f"{size}-full.json" for size in SIZES]
+    flags: dict[str, list[object]] = {
+        "fig1": [
+            *("--ranks", *sorted(inputs.glob("ranks_*.parquet"))),
+            *("--published", PUBLISHED / "claims.csv", "--seed", 1, "--replicates", 500),
+        ],
+        "fig2": [
+            *("--curves", *(inputs / size / "curves.parquet" for size in SIZES)),
+            *("--fits", *(inputs / size / "fits.csv" for size in SIZES)),
+            *("--published", PUBLISHED / "table4_scaling_laws.csv"),
+            *("--burn-in", BURN_IN, "--manifests", *manifests),
+        ],
+        "fig6a": [
+            *("--training", *(inputs / size / "training.parquet" for size in SIZES)),
+            *("--manifests", *manifests, "--published", PUBLISHED / "claims.csv"),
+        ],
+    }
+    return [*flags[target], "--rung", "mini", "--out-prefix", prefix]
