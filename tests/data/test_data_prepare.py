@@ -234,3 +234,54 @@ def test_the_command_takes_json(tmp_path, monkeypatch):
     monkeypatch.setattr("sys.argv", [*arguments, "--settings", settings])
     prepare.main()
     assert files.read_json(tmp_path / "card")["users"] == 20
+
+
+OWN = dataclasses.replace(MERREC, source="parquet")
+
+
+def write_own(folder, items=None, events=None):
+    """A log of two users with an event a day."""
+    items = items or {"item_id": list(range(9)), "title": [f"thing {n}" for n in range(9)]}
+    days = pd.Timestamp(2023, 5, 1) + pd.to_timedelta(np.tile(np.arange(9), 2), unit="D")
+    log = {
+        "user_id": np.repeat([1, 2], 9),
+        "session_id": np.arange(18),
+        "time": days,
+        "item_id": np.tile(np.arange(9), 2),
+    }
+    pd.DataFrame(items).to_parquet(folder / "items.parquet")
+    pd.DataFrame(log | (events or {})).to_parquet(folder / "events.parquet")
+
+
+def test_anybodys_log_is_read(tmp_path):
+    write_own(tmp_path)
+    settings = dataclasses.replace(OWN, folder=str(tmp_path))
+    items, events, histories, card = run(tmp_path / "out", settings)
+    assert card["rows_read"] == card["rows_used"] == len(events) == 18
+    assert histories["items"].map(list).tolist() == [[0, 1, 2, 3, 4]] * 2
+    assert items["title"].tolist() == [f"thing {n}" for n in range(9)]
+    assert set(events["event_type"]) == {"event"}
+
+
+def test_rows_of_anybodys_log_are_dropped_by_name(tmp_path):
+    item_ids = np.tile(np.arange(9), 2)
+    item_ids[0] = 99
+    write_own(tmp_path, events={"item_id": item_ids})
+    *_, card = run(tmp_path / "out", dataclasses.replace(OWN, folder=str(tmp_path)))
+    assert card["dropped_item_not_listed"] == 1
+    assert card["rows_used"] == 17
+
+
+@pytest.mark.parametrize(
+    ("items", "events", "named"),
+    [
+        ({"item_id": [1]}, None, r"items.parquet lacks the column\(s\) title"),
+        ({"item_id": [1, 1], "title": ["a", "b"]}, None, r"lists 1 item\(s\) twice, first .* 1"),
+        (None, {"session_id": np.repeat(3, 18)}, r"1 session\(s\) of several users, first .* 3"),
+        (None, {"user_id": ["ann"] * 18}, "is not of its column's type"),
+    ],
+)
+def test_a_fault_of_anybodys_log_is_named(tmp_path, items, events, named):
+    write_own(tmp_path, items, events)
+    with pytest.raises(UserError, match=named):
+        run(tmp_path / "out", dataclasses.replace(OWN, folder=str(tmp_path)))

@@ -54,7 +54,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     with pytest.MonkeyPatch.context() as patch:
         for target, (main, flags) in commands.items():
-            prefix = folder / "artefacts" / target
+            kind = "tables" if target.startswith("table") else "figures"
+            prefix = folder / "artefacts" / kind / target
             arguments = [*flags, "--rung", "mini", "--out-prefix", prefix]
             patch.setattr(sys, "argv", ["command", *map(str, arguments)])
             main()

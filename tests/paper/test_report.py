@@ -67,7 +67,7 @@ def test_every_artefact_stands_in_the_report_with_its_target(finished, tmp_path)
 
 
 def test_numbers_come_from_the_files(copy, tmp_path) -> None:
-    path = copy / "artefacts" / "table4.csv"
+    path = copy / "artefacts" / "tables" / "table4.csv"
     table = pd.read_csv(path)
     assert 0.4321 not in set(table["alpha"])
     table.loc[2, "alpha"] = 0.4321
@@ -94,7 +94,7 @@ def test_all_claims_are_counted(finished, tmp_path) -> None:
 
 
 def test_the_text_follows_the_rung_and_the_data(copy, tmp_path) -> None:
-    for path in (*(copy / "artefacts").glob("*.csv"), copy / "verdicts.csv"):
+    for path in (*(copy / "artefacts").glob("*/*.csv"), copy / "verdicts.csv"):
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
         table["rung"] = "b200"
         if "name" in table:
@@ -126,8 +126,8 @@ def test_artefacts_of_another_rung_are_refused(finished, copy, tmp_path, report)
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("artefacts/table8.csv", "table8.csv is missing"),
-        ("artefacts/fig2.pdf", "fig2.pdf is missing.*run the target fig2"),
+        ("artefacts/tables/table8.csv", "table8.csv is missing"),
+        ("artefacts/figures/fig2.pdf", "fig2.pdf is missing.*run the target fig2"),
         ("verdicts.csv", "verdicts.csv is missing"),
         ("card.json", "card.json is missing"),
         ("size4-full.json", "size4-full.json is missing"),

@@ -12,6 +12,8 @@ rule table2:
         **shown(table("table2"), "table2", "Tables"),
     log:
         f"logs/table2/{NAME}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/table2.tsv"
     conda:
         "../../envs/paper.yaml"
     params:
@@ -34,6 +36,8 @@ rule table3:
         **shown(table("table3"), "table3", "Tables"),
     log:
         f"logs/table3/{NAME}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/table3.tsv"
     conda:
         "../../envs/paper.yaml"
     params:
@@ -57,6 +61,8 @@ rule table4:
         **shown(table("table4"), "table4", "Tables"),
     log:
         f"logs/table4/{NAME}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/table4.tsv"
     conda:
         "../../envs/paper.yaml"
     params:
@@ -79,6 +85,8 @@ rule table8:
         **shown(table("table8"), "table8", "Tables"),
     log:
         f"logs/table8/{NAME}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/table8.tsv"
     conda:
         "../../envs/paper.yaml"
     params:
@@ -100,6 +108,8 @@ rule fig1:
         **shown(figure("fig1"), "fig1", "Figures"),
     log:
         f"logs/fig1/{NAME}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/fig1.tsv"
     conda:
         "../../envs/paper.yaml"
     params:
@@ -126,6 +136,8 @@ rule fig2:
         **shown(figure("fig2"), "fig2", "Figures"),
     log:
         f"logs/fig2/{NAME}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/fig2.tsv"
     conda:
         "../../envs/paper.yaml"
     params:
@@ -151,6 +163,8 @@ rule fig6a:
         **shown(figure("fig6a"), "fig6a", "Figures"),
     log:
         f"logs/fig6a/{NAME}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/fig6a.tsv"
     conda:
         "../../envs/paper.yaml"
     params:
@@ -183,6 +197,8 @@ rule claims:
         ),
     log:
         f"logs/claims/{NAME}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/claims.tsv"
     conda:
         "../../envs/scaling.yaml"
     params:
@@ -202,7 +218,7 @@ rule paper:
     """The compiled paper: method as built, every artefact beside the paper's, every verdict."""
     input:
         main="paper/main.typ",
-        parts=sorted(str(path.relative_to(ROOT)) for path in (ROOT / "paper").glob("*.typ")),
+        parts="paper/artefacts.typ",
         card=rules.data.output.card,
         tables=[table(name)["csv"] for name in TABLES],
         figures=[figure(name)[kind] for name in FIGURES for kind in ["pdf", "csv"]],
@@ -218,6 +234,8 @@ rule paper:
         ),
     log:
         f"logs/paper/{NAME}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/paper.tsv"
     conda:
         "../../envs/paper.yaml"
     params:

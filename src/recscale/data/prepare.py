@@ -17,7 +17,7 @@ import duckdb
 import pandas as pd
 
 from recscale import files, seeds
-from recscale.data import complete_journey, merrec
+from recscale.data import complete_journey, merrec, parquet
 from recscale.errors import UserError, run_command
 from recscale.logs import logger
 from recscale.settings import parse
@@ -28,6 +28,7 @@ Loader = Callable[[duckdb.DuckDBPyConnection, Path | None], dict[str, int]]
 SOURCES: dict[str, Loader] = {
     "complete_journey": complete_journey.load,
     "merrec": merrec.load,
+    "parquet": parquet.load,
 }
 
 

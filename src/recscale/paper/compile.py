@@ -27,6 +27,11 @@ CARD = ("source", "events", "users", "sessions", "items", "training_items", "his
 TIME_STAMP = 1770422400  # 7 February 2026, the date of the paper's first version
 
 
+def place(artefacts: Path, target: str) -> Path:
+    """Where the files of an artefact are, without their suffix."""
+    return artefacts / ("tables" if target in TABLES else "figures") / target
+
+
 def gather(
     folder: Path,
     artefacts: Path,
@@ -43,7 +48,7 @@ def gather(
     """
     folder.mkdir(parents=True)
     for target in (*TABLES, *FIGURES):
-        path = artefacts / f"{target}.csv"
+        path = place(artefacts, target).with_suffix(".csv")
         found = read_columns(path, ("rung", "name"))
         made = set(zip(found["rung"], found["name"], strict=True))
         if made != {(rung, name)}:
@@ -54,7 +59,7 @@ def gather(
             )
         shutil.copyfile(path, folder / path.name)
     for target in FIGURES:
-        path = artefacts / f"{target}.pdf"
+        path = place(artefacts, target).with_suffix(".pdf")
         if not path.is_file():
             raise UserError(f"{path} is missing", f"run the target {target}")
         shutil.copyfile(path, folder / path.name)
@@ -106,7 +111,7 @@ def main() -> None:
     parser.add_argument("--main", type=Path, required=True, help="paper/main.typ")
     parser.add_argument("--rung", required=True)
     parser.add_argument("--name", help="name of the run in the config; default: the rung")
-    parser.add_argument("--artefacts", type=Path, required=True, help="folder of tables, figures")
+    parser.add_argument("--artefacts", type=Path, required=True, help="with tables/ and figures/")
     parser.add_argument("--verdicts", type=Path, required=True, help="verdicts.csv")
     parser.add_argument("--card", type=Path, required=True, help="counts of the data")
     parser.add_argument("--manifests", type=Path, nargs="+", required=True, help="four sizes")

@@ -1,0 +1,55 @@
+"""How long each artefact takes from nothing, from the benchmark files of a finished run.
+
+python benchmarks/artefact_minutes.py [NAME] sums, over the jobs that Snakemake would run for a
+target if nothing were there, the minutes each took when it last ran. Two jobs run at once on two
+cores, so a target takes about half its sum. Prints a table and ends with one line of JSON.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+TARGETS = [
+    *("table2", "table3", "table4", "table8", "fig1", "fig2", "fig6a", "claims", "paper"),
+    "all",
+]
+
+
+def minutes_of(file: Path) -> float:
+    """Minutes a job took, from its Snakemake benchmark file."""
+    with file.open(encoding="utf-8") as lines:
+        return float(next(csv.DictReader(lines, delimiter="\t"))["s"]) / 60
+
+
+def jobs_of(target: str, name: str) -> list[Path]:
+    """The benchmark files of all jobs a target needs from scratch."""
+    planned = subprocess.run(
+        ["snakemake", "--profile", name, "--forceall", "-n", target],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    return [Path(found) for found in re.findall(r"^    benchmark: (\S+)$", planned, flags=re.M)]
+
+
+def main() -> None:
+    """Print the table for the rung named on the command line, mini by default."""
+    name = sys.argv[1] if len(sys.argv) > 1 else "mini"
+    result: dict[str, float] = {}
+    print(f"{'target':<10}{'jobs':>6}{'job minutes':>14}{'share of all':>14}")
+    everything = sum(map(minutes_of, jobs_of("all", name)))
+    for target in TARGETS:
+        jobs = jobs_of(target, name)
+        minutes = sum(map(minutes_of, jobs))
+        result[target] = round(minutes, 1)
+        print(f"{target:<10}{len(jobs):>6}{minutes:>14.1f}{minutes / everything:>14.2f}")
+    print(json.dumps({"name": name, "job_minutes": result}))
+
+
+if __name__ == "__main__":
+    main()
