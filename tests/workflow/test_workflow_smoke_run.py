@@ -51,9 +51,14 @@ def test_a_second_run_has_nothing_to_do(built):
 
 
 def test_touched_sources_rerun_nothing(built):
-    for file in (built / "src").rglob("*.py"):
-        os.utime(file)
-    assert not rules_to_run(snakemake(built, "--profile", "smoke", "-n", "all").stdout)
+    before = {file: file.stat() for file in (built / "src").rglob("*.py")}
+    try:
+        for file in before:
+            os.utime(file)
+        assert not rules_to_run(snakemake(built, "--profile", "smoke", "-n", "all").stdout)
+    finally:
+        for file, stat in before.items():
+            os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
 
 
 def test_an_edit_of_the_walks_reruns_them_and_what_follows_and_nothing_else(built):
