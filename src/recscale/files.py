@@ -54,7 +54,7 @@ def read_json(path: str | Path) -> Any:
     _must_exist(path)
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not JSON ({error})", _REBUILD) from None
 
 
@@ -103,7 +103,10 @@ def read_arrow(path: str | Path, contract: str, columns: list[str] | None = None
     missing = [c for c in wanted if c not in present]
     if missing:
         raise UserError(f"{path} lacks the column(s) {', '.join(missing)}", _REBUILD)
-    return pq.read_table(path, columns=wanted)
+    try:
+        return pq.read_table(path, columns=wanted)
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(f"{path} is corrupt ({first_line(error)})", _REBUILD) from None
 
 
 def parquet_schema(path: str | Path) -> pa.Schema:
@@ -112,11 +115,15 @@ def parquet_schema(path: str | Path) -> pa.Schema:
     try:
         return pq.read_schema(path)
     except (pa.ArrowInvalid, OSError) as error:
-        reason = str(error).splitlines()[0]
         raise UserError(
-            f"{path} is truncated or not Parquet ({reason})",
+            f"{path} is truncated or not Parquet ({first_line(error)})",
             "fetch or build it again: delete it and rerun its target",
         ) from None
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error's message, or its type's name."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def write_array(array: np.ndarray, path: str | Path) -> None:
@@ -145,7 +152,7 @@ def read_csv(path: str | Path, **options: Any) -> pd.DataFrame:
     _must_exist(path)
     try:
         return pd.read_csv(path, **options)
-    except (pd.errors.EmptyDataError, pd.errors.ParserError) as error:
+    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not a CSV table ({error})", _REBUILD) from None
 
 

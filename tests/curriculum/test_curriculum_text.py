@@ -179,6 +179,21 @@ def test_held_out_items_reach_no_training_window(tmp_path, monkeypatch, folder):
     assert {int(c) // 8 for c in codes_held_out} <= set(range(0, 40, 4))
 
 
+def test_a_held_out_row_with_the_codes_of_a_training_row_is_left_out():
+    ids = pd.DataFrame({"item_id": range(5), "codes": [np.array([n % 3]) for n in range(5)]})
+    codes = windows.Codes(ids)  # 0 and 3, and 1 and 4, share their codes
+    items = pd.DataFrame({"item_id": range(5), "split": ["train"] * 2 + ["held_out"] * 3})
+    assert windows.new_to_training(items, ["item_id"], codes, "held_out")["item_id"].tolist() == [2]
+    assert len(windows.new_to_training(items, ["item_id"], codes, "train")) == 2
+    rules = pd.DataFrame(
+        [(0, 1, "train"), (3, 4, "both_seen"), (1, 0, "both_seen"), (0, 2, "one_unseen")],
+        columns=["item_a", "item_b", "split"],
+    )
+    kept = windows.new_to_training(rules, ["item_a", "item_b"], codes, "both_seen")
+    assert kept[["item_a", "item_b"]].to_numpy().tolist() == [[1, 0]]
+    assert len(windows.new_to_training(rules, ["item_a", "item_b"], codes, "one_unseen")) == 1
+
+
 def test_a_domain_that_fills_no_window_is_named(tmp_path, monkeypatch, folder):
     files.write_table(
         pd.DataFrame({"text": ["short"], "part": ["train"]}), tmp_path / "d.parquet", "documents"
@@ -225,17 +240,25 @@ GENERAL = general_text.Settings(
 )
 
 
+def test_a_function_inside_one_that_is_given_is_not_given_again():
+    inner = "    def inner():\n" + "        x = 1\n" * 8
+    source = "def outer():\n" + inner + "    return inner\n"
+    assert list(general_text.documents(source)) == [source.rstrip("\n")]
+
+
 def test_the_three_parts_of_general_text_are_disjoint():
-    texts = [f"document {n} " * 10 for n in range(2000)]
-    table = general_text.split([*texts, *texts[:100]], GENERAL)
+    texts = [(f"file {n}", f"document {n} " * 10) for n in range(2000)]
+    table = general_text.split([*texts, *[("copy", text) for _, text in texts[:100]]], GENERAL)
     assert len(table) == 2000
     assert not table["text"].duplicated().any()
     shares = table["part"].value_counts(normalize=True)
     assert abs(shares["base"] - 0.5) < 0.05
     assert abs(shares["held_out"] - 0.1) < 0.03
-    # A document's part depends on its text and the seed alone.
+    # A document's part depends on its origin and the seed alone.
     again = general_text.split(texts[1000:], GENERAL)
     assert again["part"].tolist() == table["part"].tolist()[1000:]
+    one_file = general_text.split([("one", text) for _, text in texts], GENERAL)
+    assert one_file["part"].nunique() == 1
 
 
 def test_packages_give_text_and_a_manifest_with_licences():
@@ -252,7 +275,7 @@ def test_shards_of_text_are_read_and_missing_ones_named(tmp_path):
         general_text.from_parquet(tmp_path)
     pd.DataFrame({"text": ["a", None, "b"]}).to_parquet(tmp_path / "0.parquet")
     texts, manifest = general_text.from_parquet(tmp_path)
-    assert texts == ["a", "b"]
+    assert texts == [("a", "a"), ("b", "b")]
     assert manifest[0]["documents"] == 3
     pd.DataFrame({"blob_id": ["x"]}).to_parquet(tmp_path / "1.parquet")
     with pytest.raises(UserError, match="1.parquet has no column text"):

@@ -50,8 +50,8 @@ def random_graph(nodes: int = 40, seed: int = 0, decades: int = 2) -> graphs.Ite
 def transitions(found: walks.Walks) -> Counter:
     """How often each (node, next node) occurs."""
     steps = Counter()
-    for path, _length in zip(found.paths, found.lengths, strict=True):
-        steps.update(itertools.pairwise(path))
+    for path, length in zip(found.paths, found.lengths, strict=True):
+        steps.update(itertools.pairwise(path[:length]))
     return steps
 
 

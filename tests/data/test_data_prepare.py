@@ -110,7 +110,7 @@ def test_a_truncated_log_is_named(tmp_path):
     (tmp_path / "transactions.parquet").write_bytes(content[: len(content) // 2])
     with pytest.raises(UserError, match="transactions.parquet is truncated"):
         run(tmp_path / "out", dataclasses.replace(SETTINGS, folder=str(tmp_path)))
-    assert not (tmp_path / "out").exists()
+    assert not any(path.is_file() for path in (tmp_path / "out").rglob("*"))
 
 
 def test_another_release_of_the_log_is_refused(tmp_path):
@@ -206,11 +206,15 @@ def test_merrec_shards_are_read_and_counted(tmp_path):
     assert items["brand"].isna().all()
 
 
-def test_a_listing_with_several_titles_keeps_the_latest(tmp_path):
-    rows = [merrec_row(1, day, 5, name=name) for day, name in [(0, "old"), (7, "new"), (6, "mid")]]
+def test_a_listing_with_several_titles_keeps_its_first(tmp_path):
+    """Each column comes from the first row, also where that row lacks it."""
+    days = [(7, "new"), (0, "old"), (6, "mid")]
+    rows = [merrec_row(1, day, 5, name=name, color=name) for day, name in days]
+    rows[1]["color"] = None
     merrec_shard(tmp_path / "20230501" / "000000000000.parquet", rows)
     items, *_ = run(tmp_path / "out", dataclasses.replace(MERREC, folder=str(tmp_path)))
-    assert items["title"].tolist() == ["new"]
+    assert items["title"].tolist() == ["old"]
+    assert items["color"].isna().all()
 
 
 @pytest.mark.parametrize(
@@ -279,6 +283,7 @@ def test_rows_of_anybodys_log_are_dropped_by_name(tmp_path):
         ({"item_id": [1, 1], "title": ["a", "b"]}, None, r"lists 1 item\(s\) twice, first .* 1"),
         (None, {"session_id": np.repeat(3, 18)}, r"1 session\(s\) of several users, first .* 3"),
         (None, {"user_id": ["ann"] * 18}, "is not of its column's type"),
+        (None, {"user_id": [1.5] * 18}, r"18 row\(s\) with an id that is no whole number"),
     ],
 )
 def test_a_fault_of_anybodys_log_is_named(tmp_path, items, events, named):

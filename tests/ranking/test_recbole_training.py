@@ -19,6 +19,9 @@ from recscale.ranking.recbole_runner import Diverged, Trained, Training, train
 from recscale.ranking.settings import Settings
 from recscale.settings import build
 
+# Importing RecBole's models switches it on, for every test after this file is collected.
+torch.autograd.set_detect_anomaly(False)
+
 QUICK = Training(
     model="GRU4Rec",
     hidden=16,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import json
 import os
 import re
 import subprocess
@@ -203,3 +205,41 @@ def test_every_rule_says_what_it_does_and_every_artefact_has_a_caption():
     assert len(captions) >= 9
     for name in captions:
         assert (ROOT / f"workflow/report/{name}.rst").is_file(), name
+
+
+def test_the_readmes_table_names_what_there_is_and_its_minutes_were_measured():
+    """Each row: target, module, and the minutes of the committed measurement."""
+    readme = (ROOT / "README.md").read_text()
+    rows = re.findall(r"^\| .+ \| `(\w+)` \| `([\w.]+)` \| ([0-9.]+) \|$", readme, flags=re.M)
+    measured = json.loads((ROOT / "results/reference/mini/minutes.json").read_text())["job_minutes"]
+    rules = (ROOT / "workflow/rules/paper.smk").read_text()
+    assert {target for target, *_ in rows} == set(measured) - {"all"}
+    for target, module, minutes in rows:
+        assert f"rule {target}:" in rules
+        assert f"recscale.{module} " in rules
+        assert (ROOT / "src/recscale" / (module.replace(".", "/") + ".py")).is_file()
+        assert float(minutes) == measured[target]
+    assert f"took {measured['all']} job minutes" in readme
+
+
+STAGES = ("data", "item_ids", "curriculum", "ranking", "pretraining", "scaling", "paper")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_an_environment_holds_what_its_stage_imports(stage):
+    """Every package that a stage's modules and the shared helpers import is pinned."""
+    source = ROOT / "src/recscale"
+    folders = {"scaling": ("scaling", "claims"), "paper": ("paper", "tables", "figures")}
+    modules = [*source.glob("*.py")]
+    for folder in folders.get(stage, (stage,)):
+        modules += (source / folder).glob("*.py")
+    if stage not in ("data", "curriculum"):
+        modules.remove(source / "database.py")
+    text = "\n".join(module.read_text() for module in modules)
+    imported = set(re.findall(r"^ *(?:from|import) (\w+)", text, flags=re.M))
+    imported -= {*sys.stdlib_module_names, "recscale", "recbole"}
+    owners = importlib.metadata.packages_distributions()
+    pins = yaml.safe_load((ROOT / f"envs/{stage}.yaml").read_text())["dependencies"][-1]["pip"]
+    pinned = {re.sub("[-_.]+", "-", pin.split("==")[0]).lower() for pin in pins}
+    for name in imported & set(owners):
+        assert re.sub("[-_.]+", "-", owners[name][0]).lower() in pinned, name

@@ -145,6 +145,7 @@ def test_a_truncated_intermediate_file_is_named_and_its_output_not_left_behind(b
         rules.write_bytes(content)
         os.utime(rules, ns=(before.st_atime_ns, before.st_mtime_ns))
         for path, data in kept.items():
+            path.parent.mkdir(exist_ok=True)
             path.write_bytes(data)
             os.utime(path, ns=(times[path].st_atime_ns, times[path].st_mtime_ns))
 

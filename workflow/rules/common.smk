@@ -5,6 +5,7 @@ There are no rules here.
 
 import ast
 import json
+from datetime import date
 from functools import cache
 from pathlib import Path
 
@@ -27,6 +28,23 @@ def check(values, schema, where):
         error = errors[0]
         key = ".".join(map(str, error.path)) or "the top level"
         raise WorkflowError(f"{where}: {key}: {error.message}; see {schema} and config/README.md")
+
+
+def check_dates_and_shares(values):
+    """Stop with one line if single values are right but do not fit each other."""
+    days = {}
+    for key in ["train_until", "valid_until"]:
+        try:
+            days[key] = date.fromisoformat(values["data"][key])
+        except ValueError as error:
+            raise WorkflowError(f"config: data.{key}: {values['data'][key]!r}: {error}")
+    if days["train_until"] >= days["valid_until"]:
+        raise WorkflowError("config: data.train_until: it must come before data.valid_until")
+    general, walks = values["curriculum"]["general"], values["curriculum"]["walks"]
+    if general["base_share"] + general["held_out_share"] >= 1:
+        raise WorkflowError("config: curriculum.general: base_share and held_out_share reach 1")
+    if walks["min_items"] > walks["max_items"]:
+        raise WorkflowError("config: curriculum.walks: min_items is above max_items")
 
 
 def check_experiments(experiments):
@@ -88,6 +106,7 @@ def runs_of(artefact):
 
 
 check(config, "workflow/schemas/config.schema.yaml", "config")
+check_dates_and_shares(config)
 EXPERIMENTS = yaml.safe_load((ROOT / "config/experiments.yaml").read_text())
 check(EXPERIMENTS, "workflow/schemas/experiments.schema.yaml", "config/experiments.yaml")
 check_experiments(EXPERIMENTS)

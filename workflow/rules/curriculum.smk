@@ -108,6 +108,9 @@ rule walk_sweep:
 rule general_text:
     """General text and its split into base, training and held-out documents."""
     input:
+        # The text of packages changes with the packages.
+        source=files_in(config["curriculum"]["general"]["folder"], "*.parquet")
+        or "envs/curriculum.yaml",
         code=code("curriculum.general_text"),
     output:
         documents=f"{RESULTS}/general/documents.parquet",

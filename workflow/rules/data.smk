@@ -4,6 +4,7 @@
 rule data:
     """Read the log of the rung and split it, by time first, then by item."""
     input:
+        source=files_in(config["data"]["folder"], "*.parquet"),
         code=code("data.prepare"),
     output:
         item_table=f"{RESULTS}/data/items.parquet",

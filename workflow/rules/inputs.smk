@@ -4,6 +4,14 @@ There are no rules here.
 """
 
 
+def files_in(folder, pattern):
+    """The files of a folder outside the repository, as inputs: a changed log reruns its readers.
+
+    A folder that is missing gives none; the command that reads it says so in one line.
+    """
+    return sorted(map(str, Path(folder).rglob(pattern))) if folder else []
+
+
 def source_of(domain, part):
     """The table that a domain's sentences are made of."""
     if domain == "general":

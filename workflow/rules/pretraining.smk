@@ -25,6 +25,7 @@ rule base_model:
         f"{RESULTS}/benchmarks/base_model-{{size}}.tsv"
     conda:
         "../../envs/pretraining.yaml"
+    threads: PRETRAINING["threads"]
     params:
         windows=lambda wildcards, input: (
             f"--windows {input.windows[0]} --held-out {input.windows[2]}" if input.windows else ""
@@ -69,6 +70,7 @@ rule cpt:
         f"{RESULTS}/benchmarks/cpt-{{run}}.tsv"
     conda:
         "../../envs/pretraining.yaml"
+    threads: PRETRAINING["threads"]
     params:
         folder=f"{RESULTS}/pretraining/{{run}}/model",
         settings=run_settings,

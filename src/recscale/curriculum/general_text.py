@@ -3,8 +3,8 @@
 The paper takes three subsets of SmolLM-Corpus: two of prose and one of Python. Below the paper's
 size general text is the documentation and the sources of a fixed list of permissively licensed
 packages, which the curriculum environment itself pins; nothing is downloaded. Documents are split
-by a hash of their text into three disjoint parts: base (pre-training from random weights), train
-(continual pre-training) and held_out.
+into three disjoint parts: base (pre-training from random weights), train (continual pre-training)
+and held_out. All documents of one file go to one part, for they often repeat each other.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 
 from recscale import files, seeds
+from recscale.database import duckdb_errors
 from recscale.errors import UserError, run_command
 from recscale.logs import logger, progress
 from recscale.settings import parse
@@ -57,29 +58,38 @@ class Settings:
 
 def documents(source: str) -> Iterator[str]:
     """The docstrings of a module as prose, and its undocumented functions as code."""
-    tree = ast.parse(source)
     lines = source.splitlines()
-    for node in ast.walk(tree):
-        if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
-            continue
-        docstring = ast.get_docstring(node)
-        if docstring and len(docstring) >= SHORTEST_DOCSTRING:
-            yield docstring
-        if isinstance(node, ast.FunctionDef) and not docstring and node.end_lineno:
-            length = node.end_lineno - node.lineno + 1
-            if FUNCTION_LINES[0] <= length <= FUNCTION_LINES[1]:
-                indent = len(lines[node.lineno - 1]) - len(lines[node.lineno - 1].lstrip())
-                yield "\n".join(line[indent:] for line in lines[node.lineno - 1 : node.end_lineno])
+    waiting: list[ast.AST] = [ast.parse(source)]
+    while waiting:
+        node = waiting.pop(0)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+            docstring = ast.get_docstring(node)
+            if docstring and len(docstring) >= SHORTEST_DOCSTRING:
+                yield docstring
+            if isinstance(node, ast.FunctionDef) and not docstring and node.end_lineno:
+                length = node.end_lineno - node.lineno + 1
+                if FUNCTION_LINES[0] <= length <= FUNCTION_LINES[1]:
+                    first = lines[node.lineno - 1]
+                    indent = len(first) - len(first.lstrip())
+                    body = lines[node.lineno - 1 : node.end_lineno]
+                    yield "\n".join(line[indent:] for line in body)
+                    continue  # functions inside it are part of what it gave
+        waiting.extend(ast.iter_child_nodes(node))
 
 
-def from_packages(packages: tuple[str, ...]) -> tuple[list[str], list[dict[str, str | int]]]:
-    """All documents of the packages, in the order of their file names, and a manifest.
+Manifest = list[dict[str, str | int]]
+
+
+def from_packages(packages: tuple[str, ...]) -> tuple[list[tuple[str, str]], Manifest]:
+    """Origin and text of all documents of the packages, by file name, and a manifest.
+
+    The origin of a document is its package and file.
 
     Raises:
         UserError: a package is not among the permissively licensed ones, or not installed.
     """
-    texts: list[str] = []
-    manifest: list[dict[str, str | int]] = []
+    texts: list[tuple[str, str]] = []
+    manifest: Manifest = []
     for package in packages:
         if package not in LICENCES:
             raise UserError(
@@ -102,7 +112,7 @@ def from_packages(packages: tuple[str, ...]) -> tuple[list[str], list[dict[str, 
             content = Path(str(distribution.locate_file(name))).read_bytes()
             digest.update(name.encode() + b"\0" + content)
             found = list(documents(content.decode("utf-8")))
-            texts.extend(found)
+            texts.extend((f"{package}/{name}", text) for text in found)
             count += len(found)
         manifest.append(
             {
@@ -116,8 +126,10 @@ def from_packages(packages: tuple[str, ...]) -> tuple[list[str], list[dict[str, 
     return texts, manifest
 
 
-def from_parquet(folder: Path) -> tuple[list[str], list[dict[str, str | int]]]:
-    """All rows of the column `text` of the Parquet shards under `folder`, in the order of names.
+def from_parquet(folder: Path) -> tuple[list[tuple[str, str]], Manifest]:
+    """Origin and text of all rows of the column `text` of the shards under `folder`, by name.
+
+    Every row is a document of its own, so its origin is its text.
 
     Raises:
         UserError: there is no shard, or one has no column `text`.
@@ -128,18 +140,19 @@ def from_parquet(folder: Path) -> tuple[list[str], list[dict[str, str | int]]]:
             f"curriculum.general.folder {folder} holds no Parquet shard",
             "download HuggingFaceTB/smollm-corpus from Hugging Face into it",
         )
-    texts: list[str] = []
-    manifest: list[dict[str, str | int]] = []
+    texts: list[tuple[str, str]] = []
+    manifest: Manifest = []
     for shard in progress(shards, desc="shards"):
         if "text" not in files.parquet_schema(shard).names:
             raise UserError(f"{shard} has no column text", "use shards of text, not of metadata")
-        rows = duckdb.execute("SELECT text FROM read_parquet(?)", [str(shard)]).fetchall()
-        texts.extend(row[0] for row in rows if row[0])
+        with duckdb_errors(shard):
+            rows = duckdb.execute("SELECT text FROM read_parquet(?)", [str(shard)]).fetchall()
+        texts.extend((row[0], row[0]) for row in rows if row[0])
         manifest.append(
             {
                 "package": str(shard.relative_to(folder)),
                 "version": "",
-                "licence": "ODC-BY",
+                "licence": "",
                 "documents": len(rows),
                 "sha256": files.sha256(shard),
             }
@@ -147,10 +160,15 @@ def from_parquet(folder: Path) -> tuple[list[str], list[dict[str, str | int]]]:
     return texts, manifest
 
 
-def split(texts: list[str], settings: Settings) -> pd.DataFrame:
-    """The table of contract `documents`: distinct texts, in first-seen order, with their part."""
-    distinct = list(dict.fromkeys(texts))
-    digests = [hashlib.blake2b(t.encode(), digest_size=8).digest() for t in distinct]
+def split(texts: list[tuple[str, str]], settings: Settings) -> pd.DataFrame:
+    """The table of contract `documents`: distinct texts, in first-seen order, with their part.
+
+    The part is drawn by a hash of the origin; of equal texts the first one's origin counts.
+    """
+    distinct: dict[str, str] = {}
+    for origin, text in texts:
+        distinct.setdefault(text, origin)
+    digests = [hashlib.blake2b(o.encode(), digest_size=8).digest() for o in distinct.values()]
     keys = np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64).view(np.int64)
     draw = seeds.uniform(seeds.derive(settings.seed, "general text"), keys)
     part = np.where(
@@ -158,7 +176,7 @@ def split(texts: list[str], settings: Settings) -> pd.DataFrame:
         "held_out",
         np.where(draw < settings.held_out_share + settings.base_share, "base", "train"),
     )
-    return pd.DataFrame({"text": distinct, "part": part})
+    return pd.DataFrame({"text": list(distinct), "part": part})
 
 
 def main() -> None:

@@ -103,7 +103,7 @@ def read(path: Path) -> ItemGraph:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return ItemGraph(**{name: arrays[name] for name in ItemGraph.__dataclass_fields__})
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise UserError(
             f"{path} is missing or no graph ({error})", "delete it and run the target again"
         ) from None

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from recscale import files, seeds
+from recscale.database import duckdb_errors
 from recscale.errors import UserError, run_command
 from recscale.logs import logger
 from recscale.settings import parse
@@ -50,9 +51,16 @@ def mine(events: Path, settings: Settings, spill: Path) -> pd.DataFrame:
     Raises:
         UserError: no session is left, no rule passes, or the memory limit is too small.
     """
-    connection = duckdb.connect(
-        config={"memory_limit": settings.memory_limit, "temp_directory": str(spill)}
-    )
+    with (
+        duckdb_errors(events),
+        duckdb.connect(
+            config={"memory_limit": settings.memory_limit, "temp_directory": str(spill)}
+        ) as connection,
+    ):
+        return _mine(connection, events, settings)
+
+
+def _mine(connection: duckdb.DuckDBPyConnection, events: Path, settings: Settings) -> pd.DataFrame:
     connection.execute(
         """
         CREATE TABLE sessions AS
@@ -71,39 +79,33 @@ def mine(events: Path, settings: Settings, spill: Path) -> pd.DataFrame:
         raise UserError(
             f"{events} holds no session before {settings.train_until}", "mend data.train_until"
         )
-    try:
-        return connection.execute(
-            """
-            WITH lines AS (SELECT session_id, user_id, unnest(items) AS item FROM sessions),
-            counts AS (SELECT item, count(*) AS sessions FROM lines GROUP BY item),
-            pairs AS (
-                SELECT a.item AS low, b.item AS high, count(*) AS support,
-                       count(DISTINCT a.user_id) AS users
-                FROM lines a JOIN lines b ON a.session_id = b.session_id AND a.item < b.item
-                GROUP BY low, high HAVING support >= $support AND users >= $users
-            ),
-            directed AS (
-                SELECT low AS item_a, high AS item_b, support, users FROM pairs
-                UNION ALL SELECT high, low, support, users FROM pairs
-            )
-            SELECT item_a, item_b, support, users, support / a.sessions AS confidence,
-                   support / a.sessions * $total / b.sessions AS lift
-            FROM directed JOIN counts a ON item_a = a.item JOIN counts b ON item_b = b.item
-            WHERE support / a.sessions * $total / b.sessions > $lift
-            ORDER BY item_a, item_b
-            """,
-            {
-                "support": settings.min_support,
-                "users": settings.min_users,
-                "lift": settings.min_lift,
-                "total": total[0],
-            },
-        ).fetchdf()
-    except duckdb.OutOfMemoryException as error:
-        raise UserError(
-            f"mining does not fit ({str(error).splitlines()[0]})",
-            "raise curriculum.rules.memory_limit, or lower max_session_items",
-        ) from None
+    return connection.execute(
+        """
+        WITH lines AS (SELECT session_id, user_id, unnest(items) AS item FROM sessions),
+        counts AS (SELECT item, count(*) AS sessions FROM lines GROUP BY item),
+        pairs AS (
+            SELECT a.item AS low, b.item AS high, count(*) AS support,
+                   count(DISTINCT a.user_id) AS users
+            FROM lines a JOIN lines b ON a.session_id = b.session_id AND a.item < b.item
+            GROUP BY low, high HAVING support >= $support AND users >= $users
+        ),
+        directed AS (
+            SELECT low AS item_a, high AS item_b, support, users FROM pairs
+            UNION ALL SELECT high, low, support, users FROM pairs
+        )
+        SELECT item_a, item_b, support, users, support / a.sessions AS confidence,
+               support / a.sessions * $total / b.sessions AS lift
+        FROM directed JOIN counts a ON item_a = a.item JOIN counts b ON item_b = b.item
+        WHERE support / a.sessions * $total / b.sessions > $lift
+        ORDER BY item_a, item_b
+        """,
+        {
+            "support": settings.min_support,
+            "users": settings.min_users,
+            "lift": settings.min_lift,
+            "total": total[0],
+        },
+    ).fetchdf()
 
 
 def split_edges(rules: pd.DataFrame, items: pd.DataFrame, settings: Settings) -> pd.Series:

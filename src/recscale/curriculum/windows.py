@@ -4,6 +4,10 @@ Documents are shuffled, joined by the end-of-text token and cut every `length` t
 regard to where a document ends; the paper's token counts fit this packing. The rest shorter than a
 window is left out and counted. One file per domain: an array (windows, length), which training
 maps into memory.
+
+The model reads codes, not items: where a held-out item shares its codes with a training item, or a
+held-out rule with a training rule, its sentence would be one of training in all but a number. Such
+items and rules are left out of the held-out domains and counted.
 """
 
 from __future__ import annotations
@@ -56,15 +60,35 @@ class Codes:
                 "rebuild the item ids from the same items.parquet",
             ) from None
 
+    def key(self, *items: int) -> bytes:
+        """The codes of some items as one value that can be compared."""
+        return b"".join(self[item].tobytes() for item in items)
+
 
 def general_sentences(documents: pd.DataFrame, part: str) -> list[str]:
     """The documents of general text of one part: base, train or held_out."""
     return documents.loc[documents["part"] == part, "text"].tolist()
 
 
+def new_to_training(
+    table: pd.DataFrame, columns: list[str], codes: Codes, split: str
+) -> pd.DataFrame:
+    """The rows of a split; of a held-out one, those whose codes no training row has.
+
+    `columns` name the items whose codes make a row: one for items, two for rules.
+    """
+    chosen = table[table["split"] == split]
+    if split == "train":
+        return chosen
+    train = table.loc[table["split"] == "train", columns]
+    seen = {codes.key(*row) for row in train.itertuples(index=False)}
+    new = [codes.key(*row) not in seen for row in chosen[columns].itertuples(index=False)]
+    return chosen[np.array(new, dtype=bool)]
+
+
 def item_sentences(items: pd.DataFrame, codes: Codes, split: str) -> list[str]:
     """One item-text sentence for each item of the split (train: learnt; held_out: evaluated)."""
-    chosen = items[items["split"] == split]
+    chosen = new_to_training(items, ["item_id"], codes, split)
     return [
         templates.item_text(codes[item], text)
         for item, text in zip(chosen["item_id"], item_texts(chosen), strict=True)
@@ -73,7 +97,7 @@ def item_sentences(items: pd.DataFrame, codes: Codes, split: str) -> list[str]:
 
 def rule_sentences(rules: pd.DataFrame, codes: Codes, split: str) -> list[str]:
     """One CF sentence for each rule of the split."""
-    chosen = rules[rules["split"] == split]
+    chosen = new_to_training(rules, ["item_a", "item_b"], codes, split)
     columns = (chosen[c] for c in ("item_a", "item_b", "confidence", "lift"))
     return [
         templates.collaborative(codes[a], codes[b], confidence, lift)
@@ -145,18 +169,25 @@ def pack(
     }
 
 
-def sentences_of(arguments: argparse.Namespace) -> list[str]:
-    """The sentences of the domain and part named on the command line."""
+def sentences_of(arguments: argparse.Namespace) -> tuple[list[str], int]:
+    """The sentences of the domain and part named on the command line, and how many were left out.
+
+    Left out are those of held-out items and rules whose codes training has too.
+    """
     domain, part = arguments.domain, arguments.part
     if domain == "general":
-        return general_sentences(files.read_table(arguments.source, "documents"), part)
+        return general_sentences(files.read_table(arguments.source, "documents"), part), 0
     codes = Codes(files.read_table(arguments.item_ids, "item_ids"))
     if domain == "item_text":
-        return item_sentences(files.read_table(arguments.source, "items"), codes, part)
+        items = files.read_table(arguments.source, "items")
+        sentences = item_sentences(items, codes, part)
+        return sentences, int((items["split"] == part).sum()) - len(sentences)
     if domain.startswith("cf"):
         split = "train" if domain == "cf" else domain.removeprefix("cf_")
-        return rule_sentences(files.read_table(arguments.source, "rules"), codes, split)
-    return walk_sentences(files.read_table(arguments.source, "walks"), codes)
+        rules = files.read_table(arguments.source, "rules")
+        sentences = rule_sentences(rules, codes, split)
+        return sentences, int((rules["split"] == split).sum()) - len(sentences)
+    return walk_sentences(files.read_table(arguments.source, "walks"), codes), 0
 
 
 def main() -> None:
@@ -175,7 +206,7 @@ def main() -> None:
     settings = parse(Settings, arguments.settings)
     described = files.read_json(arguments.tokenizer / "manifest.json")
     tokenizer = read_tokenizer(arguments.tokenizer)
-    sentences = sentences_of(arguments)
+    sentences, left_out = sentences_of(arguments)
     packed, counts = pack(sentences, tokenizer, described["end_of_text"], settings)
     if not len(packed):
         raise UserError(
@@ -192,6 +223,7 @@ def main() -> None:
             "length": settings.length,
             "vocabulary": described["vocabulary"],
             "tokenizer": described["sha256"],
+            "documents_with_codes_of_training": left_out,
             **counts,
         },
         arguments.manifest,

@@ -33,8 +33,9 @@ COLUMNS = (
 def load(connection: duckdb.DuckDBPyConnection, folder: Path | None) -> dict[str, int]:
     """Create the DuckDB tables `raw_items` and `raw_events` from the shards under `folder`.
 
-    A listing that had several titles keeps the latest. Session numbers of different users may be
-    equal in the log; they are renumbered so that a session belongs to one user.
+    A listing that had several titles keeps its first: later ones may come after the training
+    period. Session numbers of different users may be equal in the log; they are renumbered so that
+    a session belongs to one user.
 
     Raises:
         UserError: no folder is configured, it holds no shard, or a shard lacks a column.
@@ -67,20 +68,25 @@ def load(connection: duckdb.DuckDBPyConnection, folder: Path | None) -> dict[str
         CREATE TABLE raw_events AS
         SELECT DISTINCT user_id::BIGINT AS user_id,
                dense_rank() OVER (ORDER BY user_id::BIGINT, session_id) - 1 AS session_id,
-               stime::TIMESTAMP AS time, item_id::BIGINT AS item_id, event_id AS event_type
+               make_timestamp(epoch_us(stime)) AS time, item_id::BIGINT AS item_id,
+               event_id AS event_type
         FROM shards WHERE user_id IS NOT NULL AND item_id IS NOT NULL AND stime IS NOT NULL
         """
     )
     connection.execute(
         """
         CREATE TABLE raw_items AS
-        SELECT item_id::BIGINT AS item_id, arg_max(name, (stime, name)) AS title,
-               arg_max(brand_name, (stime, brand_name)) AS brand,
-               arg_max(c0_name, (stime, c0_name)) AS c0, arg_max(c1_name, (stime, c1_name)) AS c1,
-               arg_max(c2_name, (stime, c2_name)) AS c2,
-               arg_max(size_name, (stime, size_name)) AS size,
-               arg_max(color, (stime, color)) AS color
-        FROM shards WHERE item_id IS NOT NULL AND name IS NOT NULL GROUP BY item_id
+        SELECT item_id, first.title, first.brand, first.c0, first.c1, first.c2, first.size,
+               first.color
+        FROM (
+            SELECT item_id::BIGINT AS item_id,
+                   min({
+                       time: stime, title: name, brand: brand_name, c0: c0_name, c1: c1_name,
+                       c2: c2_name, size: size_name, color: color
+                   }) AS first
+            FROM shards WHERE item_id IS NOT NULL AND name IS NOT NULL AND stime IS NOT NULL
+            GROUP BY item_id
+        )
         """
     )
     dropped = connection.execute(

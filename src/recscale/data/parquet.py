@@ -2,7 +2,7 @@
 
 items.parquet holds item_id (whole number) and title, and may hold brand, c0, c1, c2 (top to leaf
 category), size and color. events.parquet holds user_id, session_id, item_id (whole numbers) and
-time (a timestamp), and may hold event_type.
+time (a timestamp; one with a time zone is read in UTC), and may hold event_type.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ REQUIRED = {
     "items.parquet": ("item_id", "title"),
     "events.parquet": ("user_id", "session_id", "time", "item_id"),
 }
+IDS = ("user_id", "session_id", "item_id")
 OPTIONAL = ("brand", "c0", "c1", "c2", "size", "color")
 
 
@@ -47,7 +48,14 @@ def load(connection: duckdb.DuckDBPyConnection, folder: Path | None) -> dict[str
     )
     kind = "event_type::VARCHAR" if "event_type" in present["events.parquet"] else "'event'"
     items, events = (str(folder / name) for name in REQUIRED)
+    fractions = " OR ".join(f"{c}::DOUBLE <> floor({c}::DOUBLE)" for c in IDS)
     try:
+        _refuse(
+            connection,
+            f"SELECT item_id FROM read_parquet('{events}') WHERE {fractions}",
+            f"{events} has {{}} row(s) with an id that is no whole number, first of item_id {{}}",
+            "number users, sessions and items",
+        )
         connection.execute(
             f"""
             CREATE TABLE raw_items AS
@@ -60,14 +68,15 @@ def load(connection: duckdb.DuckDBPyConnection, folder: Path | None) -> dict[str
             f"""
             CREATE TABLE raw_events AS
             SELECT DISTINCT user_id::BIGINT AS user_id, session_id::BIGINT AS session_id,
-                   time::TIMESTAMP AS time, item_id::BIGINT AS item_id, {kind} AS event_type
+                   make_timestamp(epoch_us(time)) AS time, item_id::BIGINT AS item_id,
+                   {kind} AS event_type
             FROM read_parquet($events)
             WHERE user_id IS NOT NULL AND session_id IS NOT NULL AND time IS NOT NULL
                   AND item_id IN (SELECT item_id FROM raw_items)
             """,
             {"events": events},
         )
-    except duckdb.ConversionException as error:
+    except (duckdb.ConversionException, duckdb.BinderException) as error:
         raise UserError(
             f"a value in {folder} is not of its column's type ({str(error).splitlines()[0]})",
             "ids are whole numbers, time is a timestamp",

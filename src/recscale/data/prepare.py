@@ -8,6 +8,7 @@ The third split, of edges, is made where the edges are (`recscale.curriculum.rul
 from __future__ import annotations
 
 import argparse
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
@@ -18,6 +19,7 @@ import pandas as pd
 
 from recscale import files, seeds
 from recscale.data import complete_journey, merrec, parquet
+from recscale.database import duckdb_errors
 from recscale.errors import UserError, run_command
 from recscale.logs import logger
 from recscale.settings import parse
@@ -66,8 +68,8 @@ def split_items(
     """Items with events, and their split.
 
     An item is `train` if it was seen before `train_until` and its hash does not fall into the
-    held-out share; everything else is `held_out`. The split of an item does not depend on which
-    other items the log holds.
+    held-out share; everything else is `held_out`. So the held-out items are the share of those
+    seen in training and all that came later.
     """
     items = connection.execute(
         """
@@ -136,7 +138,23 @@ def prepare(settings: Settings, items: Path, events: Path, real: Path, card: Pat
         )
     if not settings.train_until < settings.valid_until:
         raise UserError("data.train_until is not before data.valid_until", "mend the config")
-    connection = duckdb.connect()
+    card.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory(dir=card.parent) as spill,
+        duckdb.connect(config={"temp_directory": spill}) as connection,
+        duckdb_errors(settings.folder or settings.source),
+    ):
+        _prepare(connection, settings, items, events, real, card)
+
+
+def _prepare(
+    connection: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    items: Path,
+    events: Path,
+    real: Path,
+    card: Path,
+) -> None:
     folder = Path(settings.folder) if settings.folder else None
     counts = SOURCES[settings.source](connection, folder)
     log.info("rows: %s", counts)

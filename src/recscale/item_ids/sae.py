@@ -53,11 +53,11 @@ class SparseAutoEncoder(torch.nn.Module):
         return (x - self.bias) @ self.encoder.T + self.threshold
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The reconstruction of x and the chosen latents (rows, active), strongest first."""
+        """The reconstruction of x and the latents that fired, in no order."""
         strongest = self.activations(x).topk(self.active, dim=1)
         weights = torch.relu(strongest.values)
         decoded = (weights[..., None] * self.decoder[strongest.indices]).sum(1) + self.bias
-        return decoded, strongest.indices
+        return decoded, strongest.indices[weights > 0]
 
     @torch.no_grad()
     def normalise_decoder(self) -> None:
@@ -93,13 +93,13 @@ def train(vectors: NDArray[np.floating], settings: Settings) -> SparseAutoEncode
         errors = torch.zeros(len(data))
         shuffled = torch.from_numpy(order.permutation(len(data)))
         for rows in shuffled.split(settings.batch_size):
-            decoded, chosen = model(data[rows])
+            decoded, firing = model(data[rows])
             error = (decoded - data[rows]).square().sum(1)
             optimiser.zero_grad()
             error.mean().backward()
             optimiser.step()
             model.normalise_decoder()
-            fired[chosen] = True
+            fired[firing] = True
             errors[rows] = error.detach()
         if epoch < settings.epochs // 2:
             _revive(model, optimiser, ~fired, data, errors)
@@ -137,7 +137,9 @@ def encode(
 ) -> NDArray[np.int64]:
     """Codes (items, active) of `vectors`: latents by activation, ties by the smaller number.
 
-    A stable sort of all activations makes an item's codes independent of the other rows.
+    An item on which fewer than `active` latents fire is given the next strongest ones as well, so
+    that every item has the same number of codes. A stable sort of all activations makes an item's
+    codes independent of the other rows.
     """
     codes = []
     data = torch.from_numpy(np.asarray(vectors, dtype=np.float32))
