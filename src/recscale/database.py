@@ -9,7 +9,7 @@ from pathlib import Path
 
 import duckdb
 
-from recscale.errors import UserError
+from recscale.errors import UserError, disk_is_full
 from recscale.files import first_line
 
 
@@ -24,7 +24,7 @@ def duckdb_errors(where: str | Path) -> Iterator[None]:
             "raise the memory limit in the config, or give the machine more memory",
         ) from None
     except duckdb.Error as error:
-        if "No space left on device" in str(error):
+        if disk_is_full(error):
             raise OSError(errno.ENOSPC, "No space left on device", str(where)) from None
         raise UserError(
             f"{where} cannot be read ({first_line(error)})",

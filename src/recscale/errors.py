@@ -25,6 +25,12 @@ class UserError(Exception):
         self.way_out = way_out
 
 
+def disk_is_full(error: Exception) -> bool:
+    """Whether an error says so; DuckDB, safetensors and Arrow use errors of their own for it."""
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return full or "No space left on device" in str(error)
+
+
 def run_command(main: Callable[[], None]) -> None:
     """Run a command's `main` and exit: 0 when it returns, 2 and one line on a `UserError`.
 
@@ -36,9 +42,7 @@ def run_command(main: Callable[[], None]) -> None:
         print(f"recscale: error: {error}", file=sys.stderr)
         sys.exit(2)
     except Exception as error:
-        # Some libraries (DuckDB, safetensors, Arrow) report a full disk as errors of their own.
-        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-        if not full and "No space left on device" not in str(error):
+        if not disk_is_full(error):
             raise
         where = getattr(error, "filename", None) or "the output folder"
         print(

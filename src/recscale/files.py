@@ -6,6 +6,7 @@ exists is whole. Every reader turns a missing or truncated file into one line th
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -20,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recscale.contracts import CONTRACTS, check
-from recscale.errors import UserError
+from recscale.errors import UserError, disk_is_full
 
 _REBUILD = "delete it and run the same target again, which rebuilds it"
 
@@ -34,6 +35,10 @@ def atomic(path: str | Path) -> Iterator[Path]:
     try:
         yield temporary
         os.replace(temporary, path)
+    except Exception as error:
+        if disk_is_full(error):
+            raise OSError(errno.ENOSPC, "No space left on device", str(path)) from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
