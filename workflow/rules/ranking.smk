@@ -17,8 +17,6 @@ rule train_ranking:
         f"logs/train_ranking/{NAME}-{{arm}}-{{model}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/train_ranking-{{arm}}-{{model}}.tsv"
-    # Only Figure 1 and the verdicts wait for it, so it fills what pre-training leaves free.
-    priority: -1
     conda:
         "../../envs/ranking.yaml"
     params:
