@@ -15,7 +15,7 @@ import pandas as pd
 import pandera.pandas as pandera
 import pyarrow as pa
 
-from recscale.errors import UserError
+from recscale.errors import UserError, first_line
 
 SPLITS_OF_ITEMS = ("train", "held_out")
 SPLITS_OF_RULES = ("train", "both_seen", "one_unseen", "both_unseen")
@@ -96,7 +96,7 @@ def check(frame: pd.DataFrame, contract: str, where: str) -> pd.DataFrame:
         wanted.pandera_schema.validate(frame[names])
     except pandera.errors.SchemaError as error:
         raise UserError(
-            f"{where} breaks the contract {contract!r}: {str(error).splitlines()[0]}",
+            f"{where} breaks the contract {contract!r}: {first_line(error)}",
             "check the inputs of the stage that writes it",
         ) from None
     return frame[names]

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import duckdb
 
-from recscale.errors import UserError, disk_is_full
-from recscale.files import first_line
+from recscale.errors import UserError, disk_is_full, first_line
 
 
 @contextmanager

@@ -31,6 +31,11 @@ def disk_is_full(error: Exception) -> bool:
     return full or "No space left on device" in str(error)
 
 
+def first_line(error: Exception) -> str:
+    """The first line of an error's message, or its type's name if it has none."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 def run_command(main: Callable[[], None]) -> None:
     """Run a command's `main` and exit: 0 when it returns, 2 and one line on a `UserError`.
 

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recscale.contracts import CONTRACTS, check
-from recscale.errors import UserError, disk_is_full
+from recscale.errors import UserError, disk_is_full, first_line
 
 _REBUILD = "delete it and run the same target again, which rebuilds it"
 
@@ -124,11 +124,6 @@ def parquet_schema(path: str | Path) -> pa.Schema:
             f"{path} is truncated or not Parquet ({first_line(error)})",
             "fetch or build it again: delete it and rerun its target",
         ) from None
-
-
-def first_line(error: Exception) -> str:
-    """The first line of an error's message, or its type's name."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def write_array(array: np.ndarray, path: str | Path) -> None:

@@ -1,7 +1,6 @@
 """Tidy inputs for the tests of figures."""
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -36,14 +35,3 @@ def drawn(inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             patch.setattr(sys, "argv", ["command", *map(str, arguments)])
             main()
     return folder
-
-
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Call a command's main with arguments, as its command line would."""
-
-    def call_main(main: Callable[[], None], *arguments: object) -> None:
-        monkeypatch.setattr(sys, "argv", ["command", *map(str, arguments)])
-        main()
-
-    return call_main

@@ -1,7 +1,5 @@
 """Tidy inputs for the tests of tables."""
 
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,14 +18,3 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         tidy_inputs.fits(folder, size)
         tidy_inputs.run_manifest(folder, size)
     return folder
-
-
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Call a command's main with arguments, as its command line would."""
-
-    def call_main(main: Callable[[], None], *arguments: object) -> None:
-        monkeypatch.setattr(sys, "argv", ["command", *map(str, arguments)])
-        main()
-
-    return call_main

@@ -34,4 +34,3 @@ rule train_ranking:
 
 
 RANKS = expand(rules.train_ranking.output.ranks, arm=ARMS, model=config["ranking"]["models"])
-RANKING = expand(rules.train_ranking.output.ranking, arm=ARMS, model=config["ranking"]["models"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import zipfile
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import igraph
@@ -52,10 +53,20 @@ class ItemGraph:
         """The source node of every edge, in edge order."""
         return np.repeat(np.arange(self.nodes, dtype=np.int32), np.diff(self.indptr))
 
+    @cached_property
+    def cumulative(self) -> NDArray[np.float64]:
+        """The running sum of confidence inside each row: shape (edges,)."""
+        totals = np.cumsum(self.confidence)
+        before = np.concatenate([[0.0], totals])[self.indptr[:-1]]
+        return totals - np.repeat(before, np.diff(self.indptr))
+
+    @cached_property
+    def _edge_keys(self) -> NDArray[np.int64]:
+        return self.sources().astype(np.int64) * self.nodes + self.indices
+
     def edge_numbers(self, a: NDArray[np.integer], b: NDArray[np.integer]) -> NDArray[np.int64]:
         """The number of each edge a -> b, which must exist."""
-        keys = self.sources().astype(np.int64) * self.nodes + self.indices
-        return np.searchsorted(keys, a.astype(np.int64) * self.nodes + b)
+        return np.searchsorted(self._edge_keys, a.astype(np.int64) * self.nodes + b)
 
     def igraph(self) -> igraph.Graph:
         """The same graph for igraph, with the edge attribute `weight` (the confidence)."""

@@ -24,7 +24,7 @@ from transformers import AutoTokenizer, Qwen2Tokenizer
 
 from recscale import files
 from recscale.curriculum import templates
-from recscale.errors import UserError, run_command
+from recscale.errors import UserError, first_line, run_command
 from recscale.item_ids.text import item_texts
 from recscale.logs import logger
 from recscale.settings import parse
@@ -131,7 +131,7 @@ def load(source: str) -> Any:
         return AutoTokenizer.from_pretrained(source)
     except (OSError, ValueError) as error:
         raise UserError(
-            f"the tokenizer {source} cannot be loaded ({str(error).splitlines()[0]})",
+            f"the tokenizer {source} cannot be loaded ({first_line(error)})",
             "download it first, or name the folder it is in",
         ) from None
 

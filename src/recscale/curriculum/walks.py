@@ -61,9 +61,7 @@ def attempt(
     `stream` names the set of walks, so that two sets on one graph differ. The result does not
     depend on `threads`, nor on how a range of numbers is cut into calls.
     """
-    totals = np.cumsum(graph.confidence)
-    before = np.concatenate([[0.0], totals])[graph.indptr[:-1]]
-    cumulative = totals - np.repeat(before, np.diff(graph.indptr))
+    cumulative = graph.cumulative
     starts = np.flatnonzero(np.diff(graph.indptr)).astype(np.int32)
     paths = np.full((count, settings.max_items), -1, dtype=np.int32)
     lengths = np.zeros(count, dtype=np.int32)

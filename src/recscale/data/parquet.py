@@ -12,7 +12,7 @@ from pathlib import Path
 import duckdb
 
 from recscale import files
-from recscale.errors import UserError
+from recscale.errors import UserError, first_line
 
 REQUIRED = {
     "items.parquet": ("item_id", "title"),
@@ -78,7 +78,7 @@ def load(connection: duckdb.DuckDBPyConnection, folder: Path | None) -> dict[str
         )
     except (duckdb.ConversionException, duckdb.BinderException) as error:
         raise UserError(
-            f"a value in {folder} is not of its column's type ({str(error).splitlines()[0]})",
+            f"a value in {folder} is not of its column's type ({first_line(error)})",
             "ids are whole numbers, time is a timestamp",
         ) from None
     _refuse(

@@ -19,7 +19,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.preprocessing import normalize
 
 from recscale import files, seeds
-from recscale.errors import UserError, run_command
+from recscale.errors import UserError, first_line, run_command
 from recscale.item_ids.text import item_texts
 from recscale.logs import logger, progress
 from recscale.settings import parse
@@ -83,7 +83,7 @@ def hugging_face(texts: list[str], settings: Settings) -> NDArray:
         model = AutoModel.from_pretrained(settings.model).eval()
     except (OSError, ValueError) as error:
         raise UserError(
-            f"the embedding model {settings.model} cannot be loaded ({str(error).splitlines()[0]})",
+            f"the embedding model {settings.model} cannot be loaded ({first_line(error)})",
             "download it first, or name the folder it is in",
         ) from None
     device = "cuda" if torch.cuda.is_available() else "cpu"

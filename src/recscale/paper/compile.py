@@ -17,7 +17,7 @@ import typst
 
 from recscale import files
 from recscale.artefact import read_columns, read_keys, read_runs
-from recscale.errors import UserError, run_command
+from recscale.errors import UserError, first_line, run_command
 from recscale.labels import RUNGS
 
 TABLES = ("table2", "table3", "table4", "table8")
@@ -95,7 +95,7 @@ def compile_report(main: Path, inputs: Path, out: Path) -> None:
                 timestamp=TIME_STAMP,
             )
         except typst.TypstError as error:
-            reason = str(error).splitlines()[0]
+            reason = first_line(error)
             raise UserError(
                 f"{main} does not compile ({reason})", "mend it, or the table it reads"
             ) from None

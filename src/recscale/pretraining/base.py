@@ -19,7 +19,7 @@ from transformers import PreTrainedModel
 
 from recscale import seeds
 from recscale.contracts import CONTRACTS
-from recscale.errors import UserError, run_command
+from recscale.errors import UserError, first_line, run_command
 from recscale.files import write_json, write_table
 from recscale.logs import logger
 from recscale.pretraining.data import Vocabulary, read_vocabulary, read_windows
@@ -57,7 +57,7 @@ def checkpoint_folder(name: str) -> Path:
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError) as error:
         raise UserError(
             f"the checkpoint {name!r} is no folder and cannot be fetched from the hub "
-            f"({str(error).strip().splitlines()[0]})",
+            f"({first_line(error)})",
             "check the name and the network, or set pretraining.sizes.*.checkpoint to a folder",
         ) from None
 

@@ -27,7 +27,7 @@ from transformers import (
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.utils import logging as transformers_logging
 
-from recscale.errors import UserError
+from recscale.errors import UserError, first_line
 from recscale.files import sha256
 
 ROWS_MULTIPLE = 64  # embedding rows are padded to this, which matrix units prefer
@@ -143,7 +143,7 @@ def load_model(folder: Path, dtype: torch.dtype | str = torch.float32) -> PreTra
         )
     except (OSError, ValueError, KeyError) as error:
         raise UserError(
-            f"{folder} holds no causal language model ({str(error).splitlines()[0]})",
+            f"{folder} holds no causal language model ({first_line(error)})",
             "name a checkpoint whose architecture transformers knows",
         ) from None
 
