@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 import pandera.pandas as pandera
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from recscale.errors import UserError, first_line
 
@@ -100,6 +101,24 @@ def check(frame: pd.DataFrame, contract: str, where: str) -> pd.DataFrame:
             "check the inputs of the stage that writes it",
         ) from None
     return frame[names]
+
+
+def check_batch(batch: pa.RecordBatch, contract: str, where: str) -> None:
+    """As `check` for a batch of Arrow columns; the inside of lists is not looked into."""
+    wanted = CONTRACTS[contract]
+    breach = None if batch.schema.equals(wanted.arrow_schema()) else "other columns or types"
+    for column in wanted.columns if breach is None else ():
+        values = batch.column(column.name)
+        if values.null_count and not column.nullable:
+            breach = f"{column.name} is null in {values.null_count} rows"
+        for limit, beyond in ((column.minimum, pc.less), (column.maximum, pc.greater)):
+            if limit is not None and pc.any(beyond(values, limit)).as_py():
+                breach = f"{column.name} goes beyond {limit}"
+    if breach is not None:
+        raise UserError(
+            f"{where} breaks the contract {contract!r}: {breach}",
+            "check the inputs of the stage that writes it",
+        )
 
 
 _ID = pa.int64()

@@ -10,7 +10,7 @@ import errno
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from recscale.contracts import CONTRACTS, check
+from recscale.contracts import CONTRACTS, check, check_batch
 from recscale.errors import UserError, disk_is_full, first_line
 
 _REBUILD = "delete it and run the same target again, which rebuilds it"
@@ -91,18 +91,44 @@ def write_batches(batches: pa.RecordBatchReader, path: str | Path, contract: str
             writer.write_table(pa.Table.from_pandas(frame, schema=schema, preserve_index=False))
 
 
-def read_table(path: str | Path, contract: str, columns: list[str] | None = None) -> pd.DataFrame:
-    """Read a Parquet file written under the named contract.
+def write_record_batches(
+    batches: Iterable[pa.RecordBatch], path: str | Path, contract: str
+) -> None:
+    """As `write_batches`, for batches that are already of the contract's Arrow types.
+
+    Nothing is converted, so lists of items are written as fast as Arrow can. A batch is a row
+    group.
 
     Raises:
-        UserError: the file is missing, truncated, or lacks one of the contract's columns.
+        UserError: a batch is of other types, holds a null, or breaks a limit of a column.
     """
-    table = read_arrow(path, contract, columns)
-    return table.to_pandas()
+    schema = CONTRACTS[contract].arrow_schema()
+    with (
+        atomic(path) as temporary,
+        pq.ParquetWriter(temporary, schema, compression="zstd") as writer,
+    ):
+        for batch in batches:
+            check_batch(batch, contract, str(path))
+            writer.write_batch(batch)
 
 
-def read_arrow(path: str | Path, contract: str, columns: list[str] | None = None) -> pa.Table:
+def read_table(
+    path: str | Path | Sequence[str | Path], contract: str, columns: list[str] | None = None
+) -> pd.DataFrame:
+    """Read a Parquet file, or the shards of a table in order, written under the named contract.
+
+    Raises:
+        UserError: a file is missing, truncated, or lacks one of the contract's columns.
+    """
+    return read_arrow(path, contract, columns).to_pandas()
+
+
+def read_arrow(
+    path: str | Path | Sequence[str | Path], contract: str, columns: list[str] | None = None
+) -> pa.Table:
     """As `read_table`, without the conversion to pandas (list columns stay in Arrow)."""
+    if not isinstance(path, str | Path):
+        return pa.concat_tables(read_arrow(part, contract, columns) for part in path)
     wanted = columns or [c.name for c in CONTRACTS[contract].columns]
     present = set(parquet_schema(path).names)
     missing = [c for c in wanted if c not in present]

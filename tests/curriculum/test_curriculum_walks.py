@@ -4,67 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections import Counter
+import json
 
 import igraph
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
 
 from recscale import files
 from recscale.curriculum import graph as graphs
 from recscale.curriculum import sweep, walks
+from recscale.curriculum.walk_settings import Walks
 from recscale.errors import UserError
+from walk_graphs import SETTINGS, random_graph, rules_of, walk
 
-SETTINGS = walks.Settings(
-    seed=11,
-    order=1,
-    p=1.0,
-    q=1.0,
-    stop_probability=0.15,
-    threshold=None,
-    min_items=5,
-    max_items=200,
-    walks=2000,
+SWEEP = sweep.Settings(
+    seed=1, engine="igraph", at_threshold="drop", min_items=5, max_items=50, walks=10
 )
-
-
-def rules_of(edges: list[tuple[int, int, float]]) -> pd.DataFrame:
-    frame = pd.DataFrame(edges, columns=["item_a", "item_b", "confidence"])
-    return frame.assign(lift=2.0)
-
-
-def random_graph(nodes: int = 40, seed: int = 0, decades: int = 2) -> graphs.ItemGraph:
-    """A directed graph where every node has neighbours; weights over so many decades."""
-    rng = np.random.default_rng(seed)
-    edges = {}
-    for a in range(nodes):
-        for b in rng.choice(nodes, size=rng.integers(2, 9), replace=False):
-            edges[a, int(b)] = float(10 ** rng.uniform(-decades, 0))
-    return graphs.build(rules_of([(a, b, w) for (a, b), w in edges.items()]))
-
-
-def transitions(found: walks.Walks) -> Counter:
-    """How often each (node, next node) occurs."""
-    steps = Counter()
-    for path, length in zip(found.paths, found.lengths, strict=True):
-        steps.update(itertools.pairwise(path[:length]))
-    return steps
-
-
-def chi_square_p(observed: Counter, expected: dict) -> float:
-    """The p-value of observed counts against expected ones, cells below 5 pooled."""
-    assert set(observed) <= set(expected)
-    large = [k for k, v in expected.items() if v >= 5]
-    rest = [k for k in expected if expected[k] < 5]
-    o = [observed[k] for k in large] + [sum(observed[k] for k in rest)]
-    e = [expected[k] for k in large] + [sum(expected[k] for k in rest)]
-    pairs = [(a, b) for a, b in zip(o, e, strict=True) if b > 0]
-    statistic = sum((a - b) ** 2 / b for a, b in pairs)
-    return float(stats.chi2.sf(statistic, len(pairs) - 1))
 
 
 def test_a_graph_holds_its_rules_and_its_neighbours_are_sorted():
@@ -99,129 +58,87 @@ def test_a_truncated_graph_is_named(tmp_path):
         graphs.read(path)
 
 
-def test_first_order_transitions_have_their_exact_probabilities():
-    built = random_graph(decades=6)
-    found = walks.generate(built, dataclasses.replace(SETTINGS, walks=30_000), "test")
-    observed = transitions(found)
-    left = Counter()
-    for (a, _), count in observed.items():
-        left[a] += count
-    expected = {}
-    for a in range(built.nodes):
-        row = slice(built.indptr[a], built.indptr[a + 1])
-        share = built.confidence[row] / built.confidence[row].sum()
-        expected |= {(a, b): left[a] * s for b, s in zip(built.indices[row], share, strict=True)}
-    assert chi_square_p(observed, expected) > 1e-4
+@pytest.mark.parametrize("order", [1, 2])
+def test_walks_do_not_depend_on_threads_or_shards(order, tmp_path, call):
+    """The files of 1 and of 2 threads are equal; those of 7 shards joined hold the same rows."""
+    graphs.write(random_graph(dangling=3), tmp_path / "train.npz")
+    how = dataclasses.replace(
+        SETTINGS, order=order, p=0.5, q=2.0, walks=70_001, threshold=1e-4, max_items=20
+    )
+
+    def made(name, *options):
+        arguments = ["--graph", tmp_path / "train.npz", "--stream", "train", "--walks"]
+        told = json.dumps(dataclasses.asdict(how))
+        call(walks.main, *arguments, tmp_path / name, "--settings", told, *options)
+        return tmp_path / name
+
+    one, two = made("1.parquet"), made("2.parquet", "--threads", 2)
+    assert one.read_bytes() == two.read_bytes()
+    shards = [made(f"s{i}.parquet", "--shard", i, "--shards", 7) for i in range(7)]
+    whole = files.read_arrow(one, "walks").combine_chunks()
+    joined = files.read_arrow(shards, "walks").combine_chunks()
+    assert joined.equals(whole)
+    assert whole["walk"].to_pylist() == list(range(70_001))
+    with pytest.raises(UserError, match="count shards from 0"):
+        made("none.parquet", "--shard", 7, "--shards", 7)
 
 
-@pytest.mark.parametrize(("p", "q"), [(0.5, 2.0), (4.0, 0.25)])
-def test_second_order_transitions_have_node2vecs_exact_probabilities(p, q):
-    built = random_graph(nodes=8)
-    settings = dataclasses.replace(SETTINGS, order=2, p=p, q=q, walks=30_000)
-    found = walks.generate(built, settings, "test")
-    observed: Counter = Counter()
-    left: Counter = Counter()
-    for path, length in zip(found.paths, found.lengths, strict=True):
-        for t, v, x in zip(path, path[1 : length - 1], path[2:length], strict=False):
-            observed[t, v, x] += 1
-            left[t, v] += 1
-    neighbours = {
-        a: set(built.indices[built.indptr[a] : built.indptr[a + 1]]) for a in range(built.nodes)
-    }
-    expected = {}
-    for (t, v), count in left.items():
-        row = slice(built.indptr[v], built.indptr[v + 1])
-        bias = [
-            1 / p if x == t else 1.0 if x in neighbours[t] else 1 / q for x in built.indices[row]
-        ]
-        weight = built.confidence[row] * bias
-        share = weight / weight.sum()
-        expected |= {(t, v, x): count * s for x, s in zip(built.indices[row], share, strict=True)}
-    assert chi_square_p(observed, expected) > 1e-4
-
-
-def test_first_order_walks_agree_with_igraph():
-    """The same two-sample table of transitions as igraph's weighted random walk."""
-    built = random_graph(nodes=10)
-    found = walks.generate(built, dataclasses.replace(SETTINGS, walks=3000), "test")
-    ours = transitions(found)
-    path = built.igraph().random_walk(0, steps=sum(ours.values()), weights="weight")
-    theirs = Counter(itertools.pairwise(path))
-    for node in range(built.nodes):
-        cells = [b for b in range(built.nodes) if ours[node, b] + theirs[node, b] >= 10]
-        if len(cells) > 1:
-            table = [[counts[node, b] for b in cells] for counts in (ours, theirs)]
-            assert stats.chi2_contingency(table).pvalue > 1e-5
-
-
-def test_the_mean_length_without_a_threshold_is_four_and_one_over_alpha():
-    for alpha in (0.1, 0.15, 0.2):
-        settings = dataclasses.replace(SETTINGS, stop_probability=alpha, walks=20_000)
-        lengths = walks.generate(random_graph(), settings, "test").lengths
-        error = (1 - alpha) ** 0.5 / alpha / len(lengths) ** 0.5
-        assert abs(lengths.mean() - (4 + 1 / alpha)) < 5 * error
-        assert lengths.min() == 5
-
-
-def test_a_walk_never_falls_below_the_threshold_and_its_confidence_is_the_product():
+def test_streams_seeds_and_orders_give_other_walks():
     built = random_graph()
-    settings = dataclasses.replace(SETTINGS, threshold=1e-4)
-    found = walks.generate(built, settings, "test")
-    for path, length, confidence in zip(found.paths, found.lengths, found.confidences, strict=True):
-        edges = built.edge_numbers(path[: length - 1], path[1:length])
-        assert confidence == pytest.approx(built.confidence[edges].prod(), rel=1e-12)
-        assert confidence >= 1e-4
-        assert length >= 5
+    base = walk(built)
+    for other in (walk(built, "ranking"), walk(built, seed=12), walk(built, order=2, q=2.0)):
+        assert len(base.nodes) != len(other.nodes) or (base.nodes != other.nodes).any()
 
 
-def test_walks_do_not_depend_on_threads_or_shards():
+def test_more_walks_begin_with_the_fewer():
     built = random_graph()
-    whole = walks.attempt(built, SETTINGS, "test", 0, 1000)
-    threaded = walks.attempt(built, SETTINGS, "test", 0, 1000, threads=2)
-    edges = np.linspace(0, 1000, 8).astype(int)
-    shards = [
-        walks.attempt(built, SETTINGS, "test", low, high - low)
-        for low, high in itertools.pairwise(edges)
-    ]
-    for name in ("number", "paths", "lengths", "confidences"):
-        value = getattr(whole, name)
-        assert (value == getattr(threaded, name)).all()
-        assert (value == np.concatenate([getattr(s, name) for s in shards])).all()
-
-
-def test_streams_and_seeds_give_other_walks():
-    built = random_graph()
-    base = walks.generate(built, SETTINGS, "train").paths
-    assert (base != walks.generate(built, SETTINGS, "ranking").paths).any()
-    other = dataclasses.replace(SETTINGS, seed=12)
-    assert (base != walks.generate(built, other, "train").paths).any()
+    few, many = walk(built, walks=100), walk(built, walks=200)
+    assert (many.nodes[: len(few.nodes)] == few.nodes).all()
 
 
 def test_self_loops_and_dangling_nodes_are_walked():
     built = graphs.build(rules_of([(0, 0, 0.5), (0, 1, 0.5), (2, 0, 1.0)]))
-    found = walks.attempt(built, SETTINGS, "test", 0, 20_000)
-    assert set(np.unique(found.paths[:, 0])) == {0, 2}  # 1 has no neighbour to start towards
-    last = found.paths[np.arange(20_000), found.lengths - 1]
-    assert (last[found.lengths < 5] == 1).all()
-    loops = transitions(found)
-    stay, leave = loops[0, 0], loops[0, 1]
-    assert stats.binomtest(stay, stay + leave, 0.5).pvalue > 1e-4
+    paths = walk(built, min_items=1, walks=20_000).paths()
+    assert {path[0] for path in paths} == {0, 2}  # 1 has no neighbour to start towards
+    assert any(len(path) > 2 for path in paths)
+    assert all(1 not in path[:-1] for path in paths)
 
 
-def test_a_graph_without_long_walks_is_named():
+@pytest.mark.parametrize("engine", ["numba", "igraph"])
+def test_a_graph_without_long_walks_is_named(engine):
     built = graphs.build(rules_of([(0, 1, 1.0)]))
-    with pytest.raises(UserError, match="only 0 of 65536 walks on the graph test reached 5 items"):
-        walks.generate(built, SETTINGS, "test")
+    wrong = "3 of 3 walks on the graph test did not reach 5 items in 1000 attempts"
+    with pytest.raises(UserError, match=wrong):
+        walk(built, walks=3, engine=engine)
 
 
-def test_the_walk_table_names_items(tmp_path):
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"order": 3}, "walks.order is 3; use 1 or 2"),
+        ({"engine": "c"}, "walks.engine is 'c'; use numba or igraph"),
+        ({"at_threshold": "cut"}, "walks.at_threshold is 'cut'; use stop or drop"),
+        ({"engine": "igraph", "order": 2}, "use the engine numba"),
+    ],
+)
+def test_settings_that_mean_nothing_are_named(changes, message):
+    with pytest.raises(UserError, match=message):
+        walk(random_graph(), **changes)
+
+
+def test_the_walk_table_names_items_and_refuses_what_breaks_its_contract(tmp_path):
     built = graphs.build(rules_of([(70, 50, 0.5), (50, 70, 0.5)]))
-    found = walks.generate(built, dataclasses.replace(SETTINGS, walks=3), "test")
-    files.write_table(walks.walk_table(built, found), tmp_path / "w.parquet", "walks")
+    batch = walks.walk_batch(built, walk(built, walks=3), 4)
+    files.write_record_batches([batch], tmp_path / "w.parquet", "walks")
     table = files.read_table(tmp_path / "w.parquet", "walks")
+    assert table["walk"].tolist() == [4, 5, 6]
     for items in table["items"]:
         assert len(items) >= 5
         assert all({a, b} == {50, 70} for a, b in itertools.pairwise(items))
+    beyond = batch.set_column(2, batch.schema.field(2), pa.array([0.5, 1.5, 0.5]))
+    with pytest.raises(UserError, match="path_confidence goes beyond 1"):
+        files.write_record_batches([beyond], tmp_path / "x.parquet", "walks")
+    assert not (tmp_path / "x.parquet").exists()
 
 
 @given(st.lists(st.integers(1, 1000), min_size=1, max_size=30))
@@ -233,8 +150,8 @@ def test_gini_is_half_the_relative_mean_difference(counts):
 
 def test_table_8s_measures_by_hand():
     built = graphs.build(rules_of([(1, 2, 0.5), (2, 1, 0.5), (2, 3, 0.5)]).assign(lift=[8, 2, 1]))
-    paths = np.array([[0, 1, 0, -1], [0, 1, 2, -1]], dtype=np.int32)
-    made = walks.Walks(np.arange(2), paths, np.array([3, 3]), np.array([0.25, 0.25]))
+    nodes = np.array([0, 1, 0, 0, 1, 2], dtype=np.uint32)
+    made = Walks(nodes, np.array([3, 3], dtype=np.int32), np.array([0.25, 0.25]), 2)
     codes = np.array([[0, 1], [0, 2], [3, 1]])
     measured = sweep.measure(built, made, codes)
     # Items 1, 2, 3 are visited 3, 2 and 1 times; the tokens 0 to 3 are written 5, 4, 2, 1 times.
@@ -248,8 +165,9 @@ def test_table_8s_measures_by_hand():
 
 def test_the_sweep_reads_the_papers_configurations():
     row = pd.Series({"config": "bfs_p05q2_a10_thresh1e-09", "alpha": 0.1, "threshold": 1e-9})
-    chosen = sweep.configuration(row, sweep.Settings(seed=1, min_items=5, max_items=50, walks=10))
-    assert (chosen.order, chosen.p, chosen.q) == (2, 0.5, 2.0)
+    chosen = sweep.configuration(row, SWEEP)
+    assert (chosen.order, chosen.p, chosen.q, chosen.engine) == (2, 0.5, 2.0, "numba")
     first = pd.Series({"config": "1st_order_a015_threshNone", "alpha": 0.15, "threshold": np.nan})
-    chosen = sweep.configuration(first, sweep.Settings(seed=1, min_items=5, max_items=50, walks=10))
-    assert (chosen.order, chosen.threshold) == (1, None)
+    chosen = sweep.configuration(first, SWEEP)
+    assert (chosen.order, chosen.threshold, chosen.engine) == (1, None, "igraph")
+    assert chosen.at_threshold == "drop"

@@ -167,7 +167,7 @@ def test_the_code_of_a_rule_is_what_its_command_imports(repository, module):
     loaded = {str(Path(file).resolve().relative_to(ROOT)) for file in loaded}
     target = {
         "data.prepare": "results/smoke/data/card.json",
-        "curriculum.walks": "results/smoke/walks/train.parquet",
+        "curriculum.walks": "results/smoke/walks/train/0.parquet",
         "curriculum.sweep": "results/smoke/walks/sweep.csv",
         "scaling.fit": "results/smoke/scaling/size1-full.csv",
         "tables.table4": "paper/smoke/tables/table4.csv",

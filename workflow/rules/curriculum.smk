@@ -8,7 +8,9 @@ GRAPH_OF = {
     "uih_full_graph": "full",  # held-out UIH on all edges
     "ranking": "train",  # the TSTR arm of Figure 1
 }
-HOW_TO_WALK = {key: value for key, value in WALKS.items() if key not in [*GRAPH_OF, "sweep"]}
+HOW_TO_WALK = {
+    key: value for key, value in WALKS.items() if key not in [*GRAPH_OF, "sweep", "shards"]
+}
 
 
 rule association_rules:
@@ -56,25 +58,28 @@ rule graph:
 
 
 rule walks:
-    """Layer 2: synthetic user interaction histories, random walks on a graph."""
+    """Layer 2: one shard of a set of synthetic user interaction histories, walks on a graph."""
     input:
         graph=lambda wildcards: f"{RESULTS}/graph/{GRAPH_OF[wildcards.stream]}.npz",
         code=code("curriculum.walks"),
     output:
-        f"{RESULTS}/walks/{{stream}}.parquet",
+        f"{RESULTS}/walks/{{stream}}/{{shard}}.parquet",
     log:
-        f"logs/walks/{NAME}-{{stream}}.log",
+        f"logs/walks/{NAME}-{{stream}}-{{shard}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/walks-{{stream}}.tsv"
+        f"{RESULTS}/benchmarks/walks-{{stream}}-{{shard}}.tsv"
     wildcard_constraints:
         stream="|".join(GRAPH_OF),
+        shard=r"\d+",
     conda:
         "../../envs/curriculum.yaml"
     params:
+        shards=WALKS["shards"],
         settings=lambda wildcards: settings(HOW_TO_WALK, seed=SEED, walks=WALKS[wildcards.stream]),
     shell:
         "python -m recscale.curriculum.walks --graph {input.graph} --stream {wildcards.stream}"
-        " --walks {output} --threads {threads} --settings {params.settings:q} > {log} 2>&1"
+        " --shard {wildcards.shard} --shards {params.shards} --walks {output} --threads {threads}"
+        " --settings {params.settings:q} > {log} 2>&1"
 
 
 rule walk_sweep:
@@ -95,6 +100,8 @@ rule walk_sweep:
     params:
         settings=settings(
             seed=SEED,
+            engine=WALKS["engine"],
+            at_threshold=WALKS["at_threshold"],
             walks=WALKS["sweep"],
             min_items=WALKS["min_items"],
             max_items=WALKS["max_items"],

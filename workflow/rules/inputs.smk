@@ -13,14 +13,22 @@ def files_in(folder, pattern):
 
 
 def source_of(domain, part):
-    """The table that a domain's sentences are made of."""
+    """The table that a domain's sentences are made of, or its shards."""
     if domain == "general":
         return rules.general_text.output.documents
     if domain == "item_text":
         return rules.data.output.item_table
     if domain.startswith("cf"):
         return rules.association_rules.output[0]
-    return f"{RESULTS}/walks/{'train' if domain == 'uih' else domain}.parquet"
+    return walk_shards("train" if domain == "uih" else domain)
+
+
+def walk_shards(stream):
+    """The shards of a set of walks, in order."""
+    return [
+        f"{RESULTS}/walks/{stream}/{shard}.parquet"
+        for shard in range(config["curriculum"]["walks"]["shards"])
+    ]
 
 
 def training_windows(domain):

@@ -8,7 +8,7 @@ rule train_ranking:
     input:
         item_table=rules.data.output.item_table,
         histories=rules.data.output.histories,
-        walks=f"{RESULTS}/walks/ranking.parquet",
+        walks=walk_shards("ranking"),
         code=code("ranking.train"),
     output:
         ranking=f"{RESULTS}/ranking/{{arm}}-{{model}}.parquet",

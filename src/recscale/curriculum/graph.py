@@ -54,13 +54,6 @@ class ItemGraph:
         return np.repeat(np.arange(self.nodes, dtype=np.int32), np.diff(self.indptr))
 
     @cached_property
-    def cumulative(self) -> NDArray[np.float64]:
-        """The running sum of confidence inside each row: shape (edges,)."""
-        totals = np.cumsum(self.confidence)
-        before = np.concatenate([[0.0], totals])[self.indptr[:-1]]
-        return totals - np.repeat(before, np.diff(self.indptr))
-
-    @cached_property
     def _edge_keys(self) -> NDArray[np.int64]:
         return self.sources().astype(np.int64) * self.nodes + self.indices
 

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from recscale import files
 from recscale.curriculum.graph import ItemGraph, read
-from recscale.curriculum.walks import Settings as WalkSettings
-from recscale.curriculum.walks import Walks, generate
+from recscale.curriculum.walk_settings import Settings as WalkSettings
+from recscale.curriculum.walk_settings import Walks
+from recscale.curriculum.walks import generate, together
 from recscale.errors import UserError, run_command
 from recscale.logs import logger, progress
 from recscale.settings import parse
@@ -33,6 +34,8 @@ class Settings:
     """The configurations are the paper's; the rung says how many walks measure each."""
 
     seed: int
+    engine: str
+    at_threshold: str
     min_items: int
     max_items: int
     walks: int
@@ -46,11 +49,13 @@ def configuration(row: pd.Series, settings: Settings) -> WalkSettings:
     second = str(row["config"]).startswith("bfs_p05q2_")
     return WalkSettings(
         seed=settings.seed,
+        engine="numba" if second else settings.engine,  # igraph has no second order
         order=2 if second else 1,
         p=0.5 if second else 1.0,
         q=2.0 if second else 1.0,
         stop_probability=float(row["alpha"]),
         threshold=None if pd.isna(row["threshold"]) else float(row["threshold"]),
+        at_threshold=settings.at_threshold,
         min_items=settings.min_items,
         max_items=settings.max_items,
         walks=settings.walks,
@@ -72,11 +77,10 @@ def gini(counts: NDArray[np.integer]) -> float:
 
 def measure(graph: ItemGraph, walks: Walks, codes: NDArray[np.integer]) -> dict[str, float | int]:
     """The columns of Table 8 for one set of walks; `codes` (nodes, codes an item)."""
-    inside = np.arange(walks.paths.shape[1]) < walks.lengths[:, None]
-    visits = np.bincount(walks.paths[inside], minlength=graph.nodes)
+    visits = np.bincount(walks.nodes, minlength=graph.nodes)
     uses = np.bincount(codes.ravel(), weights=np.repeat(visits, codes.shape[1]))
-    steps = inside[:, 1:]
-    edges = graph.edge_numbers(walks.paths[:, :-1][steps], walks.paths[:, 1:][steps])
+    ends = walks.step_ends()
+    edges = graph.edge_numbers(walks.nodes[ends - 1], walks.nodes[ends])
     return {
         "walks": len(walks.lengths),
         "length": float(walks.lengths.mean()),
@@ -120,7 +124,7 @@ def main() -> None:
     published = files.read_csv(arguments.published)
     for _, row in progress(published.iterrows(), total=len(published), desc="Table 8"):
         chosen = configuration(row, settings)
-        walks = generate(graph, chosen, "sweep", arguments.threads)
+        walks = together(generate(graph, chosen, "sweep", arguments.threads))
         described = dataclasses.asdict(chosen)
         rows.append(
             {

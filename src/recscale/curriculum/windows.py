@@ -175,19 +175,20 @@ def sentences_of(arguments: argparse.Namespace) -> tuple[list[str], int]:
     Left out are those of held-out items and rules whose codes training has too.
     """
     domain, part = arguments.domain, arguments.part
+    source = arguments.source if len(arguments.source) > 1 else arguments.source[0]
     if domain == "general":
-        return general_sentences(files.read_table(arguments.source, "documents"), part), 0
+        return general_sentences(files.read_table(source, "documents"), part), 0
     codes = Codes(files.read_table(arguments.item_ids, "item_ids"))
     if domain == "item_text":
-        items = files.read_table(arguments.source, "items")
+        items = files.read_table(source, "items")
         sentences = item_sentences(items, codes, part)
         return sentences, int((items["split"] == part).sum()) - len(sentences)
     if domain.startswith("cf"):
         split = "train" if domain == "cf" else domain.removeprefix("cf_")
-        rules = files.read_table(arguments.source, "rules")
+        rules = files.read_table(source, "rules")
         sentences = rule_sentences(rules, codes, split)
         return sentences, int((rules["split"] == split).sum()) - len(sentences)
-    return walk_sentences(files.read_table(arguments.source, "walks"), codes), 0
+    return walk_sentences(files.read_table(source, "walks"), codes), 0
 
 
 def main() -> None:
@@ -196,7 +197,7 @@ def main() -> None:
     domains = list(dict.fromkeys([*TRAINING_DOMAINS, *HELD_OUT_DOMAINS]))
     parser.add_argument("--domain", choices=domains, required=True)
     parser.add_argument("--part", choices=["base", "train", "held_out"], required=True)
-    parser.add_argument("--source", type=Path, required=True)
+    parser.add_argument("--source", type=Path, nargs="+", required=True, help="walks: shards")
     parser.add_argument("--item-ids", type=Path, required=True)
     parser.add_argument("--tokenizer", type=Path, required=True)
     parser.add_argument("--windows", type=Path, required=True)

@@ -124,7 +124,7 @@ def main() -> None:
     parser.add_argument("--model", required=True, help="GRU4Rec, NARM, SASRec or STAMP")
     parser.add_argument("--items", type=Path, required=True)
     parser.add_argument("--histories", type=Path, required=True)
-    parser.add_argument("--walks", type=Path, required=True)
+    parser.add_argument("--walks", type=Path, nargs="+", required=True, help="shards, in order")
     parser.add_argument("--ranking", type=Path, required=True, help="output: recall per cutoff")
     parser.add_argument("--ranks", type=Path, required=True, help="output: rank per test user")
     parser.add_argument("--work-folder", type=Path, required=True, help="for RecBole's own files")
