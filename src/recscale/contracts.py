@@ -170,6 +170,24 @@ CONTRACTS: dict[str, Contract] = {
         ),
         unique=("item_id",),
     ),
+    "session_items": Contract(
+        "an item of a training session",
+        (
+            Column("session_id", _ID, "number of the session"),
+            Column("user_id", _ID, "the session's user"),
+            Column("item_id", _ID, "the item", minimum=0),
+            Column("time", pa.timestamp("us"), "its first event, or each, with a time window"),
+        ),
+    ),
+    "pairs": Contract(
+        "two items that meet in training sessions, item_a < item_b",
+        (
+            Column("item_a", _ID, "the lower item", minimum=0),
+            Column("item_b", _ID, "the higher item", minimum=0),
+            Column("support", pa.int64(), "training sessions that hold both", minimum=1),
+            Column("users", pa.int64(), "distinct users behind the support", minimum=1),
+        ),
+    ),
     "rules": Contract(
         "a directed association rule A -> B",
         (

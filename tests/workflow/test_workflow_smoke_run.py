@@ -128,7 +128,7 @@ def test_the_report_holds_every_artefact(built):
 
 
 def test_a_truncated_intermediate_file_is_named_and_its_output_not_left_behind(built):
-    rules = built / "results/smoke/rules.parquet"
+    rules = built / "results/smoke/rules/rules.parquet"
     content, before = rules.read_bytes(), rules.stat()
     sweep = built / "results/smoke/graph"
     kept = {path: path.read_bytes() for path in sweep.iterdir()}
@@ -138,7 +138,7 @@ def test_a_truncated_intermediate_file_is_named_and_its_output_not_left_behind(b
         target = "results/smoke/graph/train.npz"
         done = snakemake(built, "--profile", "smoke", "--force", target)
         assert done.returncode != 0
-        assert "recscale: error: results/smoke/rules.parquet is truncated" in done.stdout
+        assert "recscale: error: results/smoke/rules/rules.parquet is truncated" in done.stdout
         assert "Traceback" not in done.stdout
         assert not (built / target).exists()
     finally:
@@ -160,7 +160,8 @@ def test_two_runs_from_scratch_give_the_same_bytes(built, tmp_path):
     for pattern in (
         "data/*.parquet",
         "item_ids/*",
-        "rules.parquet",
+        "rules/*.parquet",
+        "rules/pairs/*",
         "graph/*.npz",
         "walks/*.csv",
         "walks/*/*",

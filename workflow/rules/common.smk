@@ -100,6 +100,11 @@ def settings(*blocks, **more):
     return json.dumps({key: value for block in [*blocks, more] for key, value in block.items()})
 
 
+def of(block, *keys):
+    """Some keys of a block of the config: what one command needs of it."""
+    return {key: block[key] for key in keys}
+
+
 def runs_of(artefact):
     """The CPT runs that an artefact draws."""
     return EXPERIMENTS["figures"][artefact]

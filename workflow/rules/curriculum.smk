@@ -1,5 +1,6 @@
 """Section 4: rules, item graph, walks, and the packed windows of all domains."""
 
+RULES = config["curriculum"]["rules"]
 WALKS = config["curriculum"]["walks"]
 # A set of walks, the graph it walks on, and what it is for.
 GRAPH_OF = {
@@ -13,14 +14,68 @@ HOW_TO_WALK = {
 }
 
 
-rule association_rules:
-    """Layer 1: association rules inside training sessions, and their split into edges."""
+rule session_items:
+    """Layer 1: the items of each training session."""
     input:
         events=rules.data.output.events,
+        code=code("curriculum.session_items"),
+    output:
+        session_items=f"{RESULTS}/rules/session_items.parquet",
+        card=f"{RESULTS}/rules/session_items.json",
+    log:
+        f"logs/session_items/{NAME}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/session_items.tsv"
+    conda:
+        "../../envs/curriculum.yaml"
+    params:
+        settings=settings(
+            of(RULES, "max_session_items", "max_minutes", "memory_limit"),
+            train_until=config["data"]["train_until"],
+        ),
+    shell:
+        "python -m recscale.curriculum.session_items --events {input.events}"
+        " --session-items {output.session_items} --card {output.card}"
+        " --settings {params.settings:q} > {log} 2>&1"
+
+
+rule pair_counts:
+    """Layer 1: in how many sessions, and of how many users, two items meet; one part of all."""
+    input:
+        session_items=rules.session_items.output.session_items,
+        code=code("curriculum.pair_counts"),
+    output:
+        f"{RESULTS}/rules/pairs/{{part}}.parquet",
+    log:
+        f"logs/pair_counts/{NAME}-{{part}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/pair_counts-{{part}}.tsv"
+    wildcard_constraints:
+        part=r"\d+",
+    conda:
+        "../../envs/curriculum.yaml"
+    params:
+        parts=RULES["jobs"],
+        settings=settings(
+            of(RULES, "min_support", "min_users", "max_minutes", "partitions", "memory_limit")
+        ),
+    shell:
+        "python -m recscale.curriculum.pair_counts --session-items {input.session_items}"
+        " --pairs {output} --part {wildcards.part} --parts {params.parts} --threads {threads}"
+        " --settings {params.settings:q} > {log} 2>&1"
+
+
+rule association_rules:
+    """Layer 1: association rules of the pairs, and their split into edges."""
+    input:
+        session_items=rules.session_items.output.session_items,
+        pairs=expand(rules.pair_counts.output[0], part=range(RULES["jobs"])),
         item_table=rules.data.output.item_table,
+        existing=RULES["existing"] or [],
         code=code("curriculum.rules"),
     output:
-        f"{RESULTS}/rules.parquet",
+        rules=f"{RESULTS}/rules/rules.parquet",
+        card=f"{RESULTS}/rules/rules.json",
     log:
         f"logs/association_rules/{NAME}.log",
     benchmark:
@@ -29,17 +84,27 @@ rule association_rules:
         "../../envs/curriculum.yaml"
     params:
         settings=settings(
-            config["curriculum"]["rules"], seed=SEED, train_until=config["data"]["train_until"]
+            of(
+                RULES,
+                "min_support",
+                "min_users",
+                "min_lift",
+                "held_out_edges",
+                "existing",
+                "memory_limit",
+            ),
+            seed=SEED,
         ),
     shell:
-        "python -m recscale.curriculum.rules --events {input.events} --items {input.item_table}"
-        " --rules {output} --settings {params.settings:q} > {log} 2>&1"
+        "python -m recscale.curriculum.rules --session-items {input.session_items}"
+        " --pairs {input.pairs} --items {input.item_table} --rules {output.rules}"
+        " --card {output.card} --settings {params.settings:q} > {log} 2>&1"
 
 
 rule graph:
     """The item graphs: of training rules, of held-out rules, and of both."""
     input:
-        rules=rules.association_rules.output[0],
+        rules=rules.association_rules.output.rules,
         code=code("curriculum.graph"),
     output:
         train=f"{RESULTS}/graph/train.npz",

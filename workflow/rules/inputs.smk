@@ -19,7 +19,7 @@ def source_of(domain, part):
     if domain == "item_text":
         return rules.data.output.item_table
     if domain.startswith("cf"):
-        return rules.association_rules.output[0]
+        return rules.association_rules.output.rules
     return walk_shards("train" if domain == "uih" else domain)
 
 
