@@ -3,55 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 
-import numpy as np
 import pandas as pd
 import pytest
 
 from recscale import files
 from recscale.curriculum import general_text, templates, tokenizer, windows
 from recscale.errors import UserError
-
-CODES = [2981, 2337, 5067, 1796, 2985, 6054, 988, 5454]
-WINDOWS = windows.Settings(seed=1, length=32, sentences=None, tokens=None)
-
-
-def items_frame(items: int = 40) -> pd.DataFrame:
-    columns = dict.fromkeys(["brand", "c1", "c2", "size", "color"])
-    return pd.DataFrame(
-        {
-            "item_id": range(items),
-            "title": [f"thing {'abcdefghij'[n % 10]} kind {n // 10}" for n in range(items)],
-            "c0": "grocery",
-            **columns,
-            "split": ["held_out" if n % 4 == 0 else "train" for n in range(items)],
-        }
-    )
+from small_tokenizer import small_tokenizer
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A tokenizer trained on a few documents."""
-    path = tmp_path_factory.mktemp("tokenizer") / "tokenizer"
-    documents = pd.DataFrame(
-        {
-            "text": [
-                "def f(x):\n    return x + 1\n" * 3,
-                "the item of the user " * 5,
-                "SECRET" * 50,
-            ],
-            "part": ["base", "train", "held_out"],
-        }
-    )
-    settings = tokenizer.Settings(source="train", vocabulary=320, rec_tokens=8192)
-    tokenizer.build(settings, tokenizer.training_text(documents, items_frame()), path)
-    return path
+    return small_tokenizer(tmp_path_factory.mktemp("tokenizer") / "tokenizer")
 
 
 @pytest.fixture(scope="module")
 def loaded(folder):
     return tokenizer.load(str(folder))
+
+
+CODES = [2981, 2337, 5067, 1796, 2985, 6054, 988, 5454]
 
 
 def test_the_sentences_are_the_papers_to_the_letter():
@@ -123,89 +95,6 @@ def test_a_checkpoints_tokenizer_gets_the_rec_tokens(tmp_path, folder):
     assert described["vocabulary"] == 320 + 2 + 8192
     with pytest.raises(UserError, match="the tokenizer /nowhere cannot be loaded"):
         tokenizer.load("/nowhere")
-
-
-def test_packing_loses_only_the_rest_and_says_so(folder):
-    bare = windows.read_tokenizer(folder)
-    sentences = [templates.item_text(CODES, f"thing {n}") for n in range(50)]
-    packed, counts = windows.pack(sentences, bare, 0, WINDOWS)
-    assert packed.shape == (counts["windows"], 32)
-    assert packed.dtype == np.uint16
-    lengths = [len(bare.encode(s, add_special_tokens=False).ids) + 1 for s in sentences]
-    assert counts["tokens"] + counts["tokens_left_out"] == sum(lengths)
-    # Cut at the end of text, the windows give the shuffled sentences back.
-    documents = np.split(packed.ravel(), np.flatnonzero(packed.ravel() == 0) + 1)[:-1]
-    whole = [[*bare.encode(s, add_special_tokens=False).ids, 0] for s in sentences]
-    assert len(documents) == counts["documents"]
-    assert all(list(d) in whole for d in documents)
-
-
-def test_limits_of_sentences_and_tokens(folder):
-    bare = windows.read_tokenizer(folder)
-    sentences = [templates.item_text(CODES, f"thing {n}") for n in range(50)]
-    few, counts = windows.pack(sentences, bare, 0, dataclasses.replace(WINDOWS, sentences=5))
-    assert 4 <= counts["documents"] <= 5
-    capped, _ = windows.pack(sentences, bare, 0, dataclasses.replace(WINDOWS, tokens=100))
-    assert capped.shape == (3, 32)
-    assert (few[0] == capped[0]).all()
-
-
-def command(tmp_path, monkeypatch, folder, domain, part, source, **change):
-    settings = dataclasses.asdict(dataclasses.replace(WINDOWS, **change))
-    out = tmp_path / f"{domain}.npy"
-    arguments = ["--domain", domain, "--part", part, "--source", str(source)]
-    arguments += ["--item-ids", str(tmp_path / "ids.parquet"), "--tokenizer", str(folder)]
-    arguments += ["--windows", str(out), "--manifest", str(out.with_suffix(".json"))]
-    monkeypatch.setattr("sys.argv", ["w", *arguments, "--settings", json.dumps(settings)])
-    windows.main()
-    return files.read_array(out), files.read_json(out.with_suffix(".json"))
-
-
-def test_held_out_items_reach_no_training_window(tmp_path, monkeypatch, folder):
-    items = items_frame()
-    table = pd.DataFrame({"item_id": items["item_id"], "n_collisions": 0})
-    table["codes"] = [np.arange(8, dtype=np.uint16) + 8 * n for n in range(len(items))]
-    files.write_table(table, tmp_path / "ids.parquet", "item_ids")
-    files.write_table(items, tmp_path / "items.parquet", "items")
-    source = tmp_path / "items.parquet"
-    trained, described = command(tmp_path, monkeypatch, folder, "item_text", "train", source)
-    first = files.read_json(folder / "manifest.json")["first_rec"]
-    codes_seen = trained[trained >= first] - first
-    assert {int(c) // 8 for c in codes_seen} <= set(items.loc[items["split"] == "train", "item_id"])
-    assert described["domain"] == "item_text"
-    assert described["tokenizer"] == files.read_json(folder / "manifest.json")["sha256"]
-    held_out, _ = command(tmp_path, monkeypatch, folder, "item_text", "held_out", source)
-    codes_held_out = held_out[held_out >= first] - first
-    assert {int(c) // 8 for c in codes_held_out} <= set(range(0, 40, 4))
-
-
-def test_a_held_out_row_with_the_codes_of_a_training_row_is_left_out():
-    ids = pd.DataFrame({"item_id": range(5), "codes": [np.array([n % 3]) for n in range(5)]})
-    codes = windows.Codes(ids)  # 0 and 3, and 1 and 4, share their codes
-    items = pd.DataFrame({"item_id": range(5), "split": ["train"] * 2 + ["held_out"] * 3})
-    assert windows.new_to_training(items, ["item_id"], codes, "held_out")["item_id"].tolist() == [2]
-    assert len(windows.new_to_training(items, ["item_id"], codes, "train")) == 2
-    rules = pd.DataFrame(
-        [(0, 1, "train"), (3, 4, "both_seen"), (1, 0, "both_seen"), (0, 2, "one_unseen")],
-        columns=["item_a", "item_b", "split"],
-    )
-    kept = windows.new_to_training(rules, ["item_a", "item_b"], codes, "both_seen")
-    assert kept[["item_a", "item_b"]].to_numpy().tolist() == [[1, 0]]
-    assert len(windows.new_to_training(rules, ["item_a", "item_b"], codes, "one_unseen")) == 1
-
-
-def test_a_domain_that_fills_no_window_is_named(tmp_path, monkeypatch, folder):
-    files.write_table(
-        pd.DataFrame({"text": ["short"], "part": ["train"]}), tmp_path / "d.parquet", "documents"
-    )
-    with pytest.raises(UserError, match=r"the domain general \(train\) fills no window of 32"):
-        command(tmp_path, monkeypatch, folder, "general", "train", tmp_path / "d.parquet")
-
-
-def test_an_item_without_codes_is_named():
-    ids = pd.DataFrame({"item_id": [1], "codes": [np.arange(3)]})
-    with pytest.raises(UserError, match="item 2 has no semantic id"):
-        windows.Codes(ids)[2]
 
 
 SOURCE = '''"""A module.

@@ -249,7 +249,8 @@ rule training_windows:
         "python -m recscale.curriculum.windows --domain {params.domain} --part {params.part}"
         " --source {input.source} --item-ids {input.item_ids}"
         " --tokenizer $(dirname {input.tokenizer[0]}) --windows {output.windows}"
-        " --manifest {output.manifest} --settings {params.settings:q} > {log} 2>&1"
+        " --manifest {output.manifest} --threads {threads}"
+        " --settings {params.settings:q} > {log} 2>&1"
 
 
 rule held_out_windows:
@@ -272,6 +273,8 @@ rule held_out_windows:
         settings=settings(
             seed=SEED,
             length=config["curriculum"]["windows"]["length"],
+            packing=config["curriculum"]["windows"]["packing"],
+            wordings=1,
             sentences=None,
             tokens=config["curriculum"]["windows"]["held_out_tokens"],
         ),
@@ -279,4 +282,5 @@ rule held_out_windows:
         "python -m recscale.curriculum.windows --domain {wildcards.domain} --part held_out"
         " --source {input.source} --item-ids {input.item_ids}"
         " --tokenizer $(dirname {input.tokenizer[0]}) --windows {output.windows}"
-        " --manifest {output.manifest} --settings {params.settings:q} > {log} 2>&1"
+        " --manifest {output.manifest} --threads {threads}"
+        " --settings {params.settings:q} > {log} 2>&1"

@@ -38,6 +38,8 @@ def training_windows(domain):
     return settings(
         seed=SEED,
         length=config["curriculum"]["windows"]["length"],
+        packing=config["curriculum"]["windows"]["packing"],
+        wordings=text["wordings"],
         sentences=limits.get(domain),
         tokens=None,
     )

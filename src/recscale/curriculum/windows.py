@@ -1,113 +1,43 @@
-"""Sentences and documents to packed windows of token ids (section 6.1).
+"""One domain's table to packed windows of token ids, and a manifest of what went in (section 6.1).
 
-Documents are shuffled, joined by the end-of-text token and cut every `length` tokens, without
-regard to where a document ends; the paper's token counts fit this packing. The rest shorter than a
-window is left out and counted. One file per domain: an array (windows, length), which training
-maps into memory.
-
-The model reads codes, not items: where a held-out item shares its codes with a training item, or a
-held-out rule with a training rule, its sentence would be one of training in all but a number. Such
-items and rules are left out of the held-out domains and counted.
+Training sentences may take one of several wordings; held-out sentences are always the paper's, so
+that losses compare across such choices.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from recscale import files, seeds
+from recscale import files
 from recscale.contracts import HELD_OUT_DOMAINS, TRAINING_DOMAINS
-from recscale.curriculum import templates
+from recscale.curriculum import packing, sentences
+from recscale.curriculum.token_pieces import ItemCodes, Pieces
 from recscale.errors import UserError, run_command
-from recscale.item_ids.text import item_texts
-from recscale.logs import logger, progress
+from recscale.logs import logger
 from recscale.settings import parse
 
 log = logger("curriculum.windows")
 
-DOCUMENTS_AT_ONCE = 4096
-
 
 @dataclass(frozen=True)
 class Settings:
-    """How to pack: window length, and limits (null: none) on sentences and on tokens."""
+    """How to pack: window length, packing (cut or whole), how many wordings of a template training
+    may use, and limits (null: none) on sentences and on tokens."""
 
     seed: int
     length: int
+    packing: str
+    wordings: int
     sentences: int | None
     tokens: int | None
-
-
-class Codes:
-    """The codes of items by item id."""
-
-    def __init__(self, item_ids: pd.DataFrame) -> None:
-        self._codes = dict(zip(item_ids["item_id"], item_ids["codes"], strict=True))
-
-    def __getitem__(self, item: int) -> NDArray[np.uint16]:
-        try:
-            return self._codes[item]
-        except KeyError:
-            raise UserError(
-                f"item {item} has no semantic id",
-                "rebuild the item ids from the same items.parquet",
-            ) from None
-
-    def key(self, *items: int) -> bytes:
-        """The codes of some items as one value that can be compared."""
-        return b"".join(self[item].tobytes() for item in items)
-
-
-def general_sentences(documents: pd.DataFrame, part: str) -> list[str]:
-    """The documents of general text of one part: base, train or held_out."""
-    return documents.loc[documents["part"] == part, "text"].tolist()
-
-
-def new_to_training(
-    table: pd.DataFrame, columns: list[str], codes: Codes, split: str
-) -> pd.DataFrame:
-    """The rows of a split; of a held-out one, those whose codes no training row has.
-
-    `columns` name the items whose codes make a row: one for items, two for rules.
-    """
-    chosen = table[table["split"] == split]
-    if split == "train":
-        return chosen
-    train = table.loc[table["split"] == "train", columns]
-    seen = {codes.key(*row) for row in train.itertuples(index=False)}
-    new = [codes.key(*row) not in seen for row in chosen[columns].itertuples(index=False)]
-    return chosen[np.array(new, dtype=bool)]
-
-
-def item_sentences(items: pd.DataFrame, codes: Codes, split: str) -> list[str]:
-    """One item-text sentence for each item of the split (train: learnt; held_out: evaluated)."""
-    chosen = new_to_training(items, ["item_id"], codes, split)
-    return [
-        templates.item_text(codes[item], text)
-        for item, text in zip(chosen["item_id"], item_texts(chosen), strict=True)
-    ]
-
-
-def rule_sentences(rules: pd.DataFrame, codes: Codes, split: str) -> list[str]:
-    """One CF sentence for each rule of the split."""
-    chosen = new_to_training(rules, ["item_a", "item_b"], codes, split)
-    columns = (chosen[c] for c in ("item_a", "item_b", "confidence", "lift"))
-    return [
-        templates.collaborative(codes[a], codes[b], confidence, lift)
-        for a, b, confidence, lift in zip(*columns, strict=True)
-    ]
-
-
-def walk_sentences(walks: pd.DataFrame, codes: Codes) -> list[str]:
-    """One UIH sentence for each walk."""
-    return [templates.history([codes[i] for i in items]) for items in walks["items"]]
 
 
 def read_tokenizer(folder: Path) -> Tokenizer:
@@ -125,70 +55,53 @@ def read_tokenizer(folder: Path) -> Tokenizer:
         ) from None
 
 
-def tokens_of(
-    sentences: list[str], tokenizer: Tokenizer, end_of_text: int
-) -> Iterator[NDArray[np.uint32]]:
-    """The token ids of batches of sentences, each followed by the end of text."""
-    for start in progress(range(0, len(sentences), DOCUMENTS_AT_ONCE), desc="tokenising"):
-        batch = sentences[start : start + DOCUMENTS_AT_ONCE]
-        encoded = tokenizer.encode_batch(batch, add_special_tokens=False)
-        yield np.fromiter(
-            (token for document in encoded for token in [*document.ids, end_of_text]), np.uint32
-        )
+@dataclass(frozen=True)
+class Documents:
+    """A domain's documents, how many there are, and how many were left out for their codes."""
+
+    batches: Iterator[Pieces]
+    available: int
+    left_out: int
 
 
-def pack(
-    sentences: list[str], tokenizer: Tokenizer, end_of_text: int, settings: Settings
-) -> tuple[NDArray, dict[str, int]]:
-    """Windows (windows, length) of the shuffled sentences, and what was counted on the way.
+def documents_of(
+    domain: str,
+    part: str,
+    source: list[Path],
+    item_ids: Path,
+    tokenizer: Tokenizer,
+    vocabulary: dict[str, Any],
+    settings: Settings,
+) -> Documents:
+    """The documents of a domain and part (base, train or held_out).
 
-    With `settings.sentences`, that many sentences are taken, with `settings.tokens` no more whole
-    windows than those tokens fill; both of the shuffled order, so that the sample is random.
+    Raises:
+        UserError: a file is missing or broken, or an item has no semantic id.
     """
-    order = seeds.generator(settings.seed, "windows").permutation(len(sentences))
-    order = order[: settings.sentences]
-    pieces, found = [], 0
-    for piece in tokens_of([sentences[i] for i in order], tokenizer, end_of_text):
-        pieces.append(piece)
-        found += len(piece)
-        if settings.tokens and found >= settings.tokens:
-            break
-    stream = np.concatenate(pieces) if pieces else np.empty(0, dtype=np.uint32)
-    windows = len(stream) // settings.length
-    if settings.tokens:
-        windows = min(windows, settings.tokens // settings.length)
-    dtype = np.uint16 if tokenizer.get_vocab_size() <= 2**16 else np.uint32
-    packed = stream[: windows * settings.length].reshape(windows, settings.length).astype(dtype)
-    used = packed.size
-    return packed, {
-        "windows": windows,
-        "tokens": used,
-        "documents": int((packed == end_of_text).sum()),
-        "tokens_left_out": len(stream) - used,
-        "documents_available": len(sentences),
-    }
-
-
-def sentences_of(arguments: argparse.Namespace) -> tuple[list[str], int]:
-    """The sentences of the domain and part named on the command line, and how many were left out.
-
-    Left out are those of held-out items and rules whose codes training has too.
-    """
-    domain, part = arguments.domain, arguments.part
-    source = arguments.source if len(arguments.source) > 1 else arguments.source[0]
+    wordings = settings.wordings if part == "train" else 1
+    how = sentences.Sentences(tokenizer, vocabulary, settings.seed, wordings)
     if domain == "general":
-        return general_sentences(files.read_table(source, "documents"), part), 0
-    codes = Codes(files.read_table(arguments.item_ids, "item_ids"))
-    if domain == "item_text":
-        items = files.read_table(source, "items")
-        sentences = item_sentences(items, codes, part)
-        return sentences, int((items["split"] == part).sum()) - len(sentences)
-    if domain.startswith("cf"):
-        split = "train" if domain == "cf" else domain.removeprefix("cf_")
-        rules = files.read_table(source, "rules")
-        sentences = rule_sentences(rules, codes, split)
-        return sentences, int((rules["split"] == split).sum()) - len(sentences)
-    return walk_sentences(files.read_table(source, "walks"), codes), 0
+        parts = files.read_arrow(source[0], "documents", ["part"])["part"]
+        count = parts.to_pandas().eq(part).sum()
+        texts = sentences.text_documents(source[0], part, how, settings.seed)
+        return Documents(texts, int(count), 0)
+    codes = ItemCodes(files.read_table(item_ids, "item_ids"))
+
+    def rows(count: int) -> Iterator[Any]:
+        return sentences.shuffled(count, settings.seed, settings.sentences, domain)
+
+    if domain == "item_text" or domain.startswith("cf"):
+        is_item = domain == "item_text"
+        split = part if is_item or domain == "cf" else domain.removeprefix("cf_")
+        columns = ["item_id"] if is_item else ["item_a", "item_b"]
+        table = files.read_table(source, "items" if is_item else "rules")
+        chosen = sentences.new_to_training(table, columns, codes, split)
+        left_out = int((table["split"] == split).sum()) - len(chosen)
+        make = sentences.item_documents if is_item else sentences.rule_documents
+        return Documents(make(chosen, codes, how, rows(len(chosen))), len(chosen), left_out)
+    walks = files.read_arrow(source, "walks", ["walk", "items"])
+    made = sentences.walk_documents(walks, codes, how, rows(walks.num_rows))
+    return Documents(made, walks.num_rows, 0)
 
 
 def main() -> None:
@@ -202,29 +115,47 @@ def main() -> None:
     parser.add_argument("--tokenizer", type=Path, required=True)
     parser.add_argument("--windows", type=Path, required=True)
     parser.add_argument("--manifest", type=Path, required=True)
+    parser.add_argument("--threads", type=int, default=None, help="of the tokenizer")
     parser.add_argument("--settings", required=True)
     arguments = parser.parse_args()
     settings = parse(Settings, arguments.settings)
+    if arguments.threads is not None:
+        os.environ["RAYON_NUM_THREADS"] = str(arguments.threads)
     described = files.read_json(arguments.tokenizer / "manifest.json")
     tokenizer = read_tokenizer(arguments.tokenizer)
-    sentences, left_out = sentences_of(arguments)
-    packed, counts = pack(sentences, tokenizer, described["end_of_text"], settings)
-    if not len(packed):
-        raise UserError(
-            f"the domain {arguments.domain} ({arguments.part}) fills no window of "
-            f"{settings.length} tokens: {len(sentences)} sentences",
-            "shorten curriculum.windows.length, or give the domain more data",
+    domain, part = arguments.domain, arguments.part
+    documents = documents_of(
+        domain, part, arguments.source, arguments.item_ids, tokenizer, described, settings
+    )
+    began = time.monotonic()
+    with files.atomic(arguments.windows) as temporary:
+        counts = packing.pack(
+            documents.batches,
+            temporary,
+            settings.length,
+            described["end_of_text"],
+            described["vocabulary"],
+            settings.packing,
+            settings.tokens,
         )
-    log.info("%s (%s): %s", arguments.domain, arguments.part, counts)
-    files.write_array(packed, arguments.windows)
+        if not counts["windows"]:
+            raise UserError(
+                f"the domain {domain} ({part}) fills no window of {settings.length} tokens: "
+                f"{documents.available} documents",
+                "shorten curriculum.windows.length, or give the domain more data",
+            )
+    speed = counts["tokens"] / max(time.monotonic() - began, 1e-9)
+    log.info("%s (%s): %s, %.2f M tokens a second", domain, part, counts, speed / 1e6)
     files.write_json(
         {
-            "domain": arguments.domain,
-            "part": arguments.part,
+            "domain": domain,
+            "part": part,
             "length": settings.length,
+            "packing": settings.packing,
             "vocabulary": described["vocabulary"],
             "tokenizer": described["sha256"],
-            "documents_with_codes_of_training": left_out,
+            "documents_available": documents.available,
+            "documents_with_codes_of_training": documents.left_out,
             **counts,
         },
         arguments.manifest,
