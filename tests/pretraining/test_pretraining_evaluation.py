@@ -99,6 +99,13 @@ def test_items_of_hand_made_windows(tmp_path: Path) -> None:
     assert np.allclose(sum(parts), total)
 
 
+def test_padding_is_of_no_kind() -> None:
+    end = VOCABULARY.end_of_text
+    windows = np.array([[WORD, NUMBER, end, end, end], [end, WORD, end, NUMBER, end]])
+    found = HeldOut("general", windows, VOCABULARY).sums(slice(0, 2), np.ones((2, 4)))
+    assert found[:6].tolist() == [0, 2, 4, 0, 2, 4]
+
+
 def test_an_item_the_ids_lack_is_refused(tmp_path: Path) -> None:
     codes = ItemCodes(item_ids(tmp_path, [[0, 1]], [0]))
     windows = np.array([[OPEN, REC + 1, REC + 0, CLOSE, WORD]])

@@ -95,3 +95,15 @@ def test_the_loss_and_gradients_of_the_module_are_transformers_own() -> None:
     torch.testing.assert_close(value, expected)
     for name, parameter in model.named_parameters():
         torch.testing.assert_close(parameter.grad, reference[name], msg=name)
+
+
+def test_padding_is_no_target() -> None:
+    """An end of text (0) after an end of text costs nothing; the first one is a target."""
+    torch.manual_seed(0)
+    model = new_model(ModelSettings(**TINY), 50, 12, 0)
+    ids = torch.randint(1, 50, (2, 12), generator=torch.Generator().manual_seed(1))
+    ids[0, 7:] = 0
+    each = NextTokenLoss(model)(ids, reduce=False)
+    expected = torch.cat([each[0, :7], each[1]]).mean()
+    torch.testing.assert_close(NextTokenLoss(model, 0)(ids), expected)
+    assert NextTokenLoss(model)(ids) != expected

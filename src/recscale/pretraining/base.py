@@ -87,7 +87,8 @@ def train_base(
     )
     torch.manual_seed(seeds.derive(settings.seed, "base", "weights", size))
     model = new_model(settings.model, rows, sampler.length, vocabulary.end_of_text)
-    return model, train(accelerator, ready(accelerator, model), sampler, settings, run)
+    loss = ready(accelerator, model, vocabulary.end_of_text)
+    return model, train(accelerator, loss, sampler, settings, run)
 
 
 def read_general(path: Path, vocabulary: Vocabulary) -> HeldOut:

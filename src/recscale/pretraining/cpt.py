@@ -158,7 +158,7 @@ def run_cpt(
         vocabulary.vocabulary,
         seeds.derive(settings.seed, "cpt", "new rows", settings.run_seed),
     )
-    loss = ready(accelerator, model)
+    loss = ready(accelerator, model, vocabulary.end_of_text)
     rows: list[dict[str, Any]] = []
 
     def evaluate(step: int) -> None:

@@ -130,6 +130,7 @@ class HeldOut:
         kinds[first : first + vocabulary.rec_count] = _KINDS.index("id")
         kinds[list(vocabulary.number_ids)] = _KINDS.index("number")
         self._kinds = kinds
+        self._end_of_text = vocabulary.end_of_text
         # Window and position of the first code of each complete item, and ln of its sharers.
         self.items = np.zeros((0, 2), dtype=np.int64)
         self.log_sharers = np.zeros(0)
@@ -159,9 +160,13 @@ class HeldOut:
         Returns:
             Shape `(8,)`: losses of ids, numbers, templates; their counts; item losses; items.
         """
-        kinds = self._kinds[self.windows[window, 1:]].ravel()
-        total = np.bincount(kinds, losses.ravel(), minlength=3)
-        count = np.bincount(kinds, minlength=3)
+        # An end of text after an end of text is padding, and of no kind.
+        ends = self.windows[window] == self._end_of_text
+        kinds = np.where(
+            ends[:, 1:] & ends[:, :-1], len(_KINDS), self._kinds[self.windows[window, 1:]]
+        ).ravel()
+        total = np.bincount(kinds, losses.ravel(), minlength=4)[: len(_KINDS)]
+        count = np.bincount(kinds, minlength=4)[: len(_KINDS)]
         first, last = np.searchsorted(self.items[:, 0], [window.start, window.stop])
         row, position = self.items[first:last].T
         # The loss of the token at position p stands at p - 1.

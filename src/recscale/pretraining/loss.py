@@ -103,28 +103,39 @@ class NextTokenLoss(nn.Module):
 
     Args:
         model: the model; its parameters are this module's.
+        end_of_text: the token that ends a document. After another of its kind it is what whole
+            documents are padded with (`recscale.curriculum.packing`), and no target.
     """
 
-    def __init__(self, model: PreTrainedModel) -> None:
+    def __init__(self, model: PreTrainedModel, end_of_text: int | None = None) -> None:
         super().__init__()
         self.model = model
+        self._end_of_text = end_of_text
 
     def forward(self, ids: Tensor, reduce: bool = True) -> Tensor:
         """Loss of the windows `ids` of shape `(windows, length)`, in nats.
 
         The first token of a window has no context and is no target. With `reduce` the result is the
-        mean, with gradients; without, the loss of each target, of shape `(windows, length - 1)`.
+        mean, with gradients; without, the loss of each target, padding included, of shape
+        `(windows, length - 1)`.
         """
         hidden = self.model.base_model(input_ids=ids, use_cache=False).last_hidden_state
         hidden, targets = hidden[:, :-1].flatten(0, 1), ids[:, 1:].flatten()
         head = self.model.get_output_embeddings().weight
         chunk = rows_at_once(head.shape[0], ids.device)
         if reduce:
+            if self._end_of_text is not None:
+                ends = ids == self._end_of_text
+                counts = ~(ends[:, 1:] & ends[:, :-1]).flatten()
+                if not counts.all():
+                    hidden, targets = hidden[counts], targets[counts]
             return mean_loss(hidden, head, targets, chunk)
         return token_losses(hidden, head, targets, chunk).view(len(ids), -1)
 
 
-def ready(accelerator: Accelerator, model: PreTrainedModel) -> NextTokenLoss:
+def ready(
+    accelerator: Accelerator, model: PreTrainedModel, end_of_text: int | None = None
+) -> NextTokenLoss:
     """The model as a loss, with the attention that is fastest on the accelerator's device."""
     model.set_attn_implementation(attention_for(accelerator.device))
-    return NextTokenLoss(model)
+    return NextTokenLoss(model, end_of_text)
