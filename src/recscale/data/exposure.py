@@ -42,8 +42,10 @@ def collect(connection: duckdb.DuckDBPyConnection, folder: Path) -> dict[str, in
         """
         CREATE TABLE exposure AS
         SELECT item_id, week,
-               greatest(TIMESTAMP '2017-01-01', TIMESTAMP '2016-12-26' + to_days((7 * (week - 1))::INTEGER))
-                   AS week_start,
+               greatest(
+                   TIMESTAMP '2017-01-01',
+                   TIMESTAMP '2016-12-26' + to_days((7 * (week - 1))::INTEGER)
+               ) AS week_start,
                count(DISTINCT store_id) AS stores,
                count(DISTINCT store_id) FILTER (display_location <> '0') AS stores_displayed,
                count(DISTINCT store_id) FILTER (mailer_location <> '0') AS stores_mailed
