@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 
-import pandas as pd
 import pytest
 
 from recscale import files
@@ -125,7 +124,13 @@ def test_documents_are_docstrings_and_undocumented_functions():
 
 
 GENERAL = general_text.Settings(
-    seed=1, source="packages", packages=("numba",), folder=None, base_share=0.5, held_out_share=0.1
+    seed=1,
+    source="packages",
+    packages=("numba",),
+    folder=None,
+    subsets=None,
+    base_share=0.5,
+    held_out_share=0.1,
 )
 
 
@@ -157,15 +162,3 @@ def test_packages_give_text_and_a_manifest_with_licences():
     assert manifest[0]["documents"] == len(texts) > 100
     with pytest.raises(UserError, match="curriculum.general.packages names 'leftpad'"):
         general_text.from_packages(("leftpad",))
-
-
-def test_shards_of_text_are_read_and_missing_ones_named(tmp_path):
-    with pytest.raises(UserError, match="holds no Parquet shard"):
-        general_text.from_parquet(tmp_path)
-    pd.DataFrame({"text": ["a", None, "b"]}).to_parquet(tmp_path / "0.parquet")
-    texts, manifest = general_text.from_parquet(tmp_path)
-    assert texts == [("a", "a"), ("b", "b")]
-    assert manifest[0]["documents"] == 3
-    pd.DataFrame({"blob_id": ["x"]}).to_parquet(tmp_path / "1.parquet")
-    with pytest.raises(UserError, match="1.parquet has no column text"):
-        general_text.from_parquet(tmp_path)

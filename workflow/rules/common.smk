@@ -43,6 +43,12 @@ def check_dates_and_shares(values):
     general, walks = values["curriculum"]["general"], values["curriculum"]["walks"]
     if general["base_share"] + general["held_out_share"] >= 1:
         raise WorkflowError("config: curriculum.general: base_share and held_out_share reach 1")
+    data = values["data"]
+    if (data["source"] == "world") != (data["world"] is not None):
+        raise WorkflowError("config: data.world: give it for data.source world, and only then")
+    for block, where in [(data, "data"), (general, "curriculum.general")]:
+        if block["download"] and not block["folder"]:
+            raise WorkflowError(f"config: {where}.folder: name the folder to download into")
     if walks["min_items"] > walks["max_items"]:
         raise WorkflowError("config: curriculum.walks: min_items is above max_items")
 
@@ -103,6 +109,11 @@ def settings(*blocks, **more):
 def of(block, *keys):
     """Some keys of a block of the config: what one command needs of it."""
     return {key: block[key] for key in keys}
+
+
+def but(block, *keys):
+    """A block of the config without some keys."""
+    return {key: value for key, value in block.items() if key not in keys}
 
 
 def runs_of(artefact):

@@ -180,9 +180,7 @@ rule walk_sweep:
 rule general_text:
     """General text and its split into base, training and held-out documents."""
     input:
-        # The text of packages changes with the packages.
-        source=files_in(config["curriculum"]["general"]["folder"], "*.parquet")
-        or "envs/curriculum.yaml",
+        source=general_text_source,
         code=code("curriculum.general_text"),
     output:
         documents=f"{RESULTS}/general/documents.parquet",
@@ -194,7 +192,7 @@ rule general_text:
     conda:
         "../../envs/curriculum.yaml"
     params:
-        settings=settings(config["curriculum"]["general"], seed=SEED),
+        settings=settings(but(GENERAL, "download", "software_heritage"), seed=SEED),
     shell:
         "python -m recscale.curriculum.general_text --documents {output.documents}"
         " --manifest {output.manifest} --settings {params.settings:q} > {log} 2>&1"

@@ -12,6 +12,31 @@ def files_in(folder, pattern):
     return sorted(map(str, Path(folder).rglob(pattern))) if folder else []
 
 
+def log_of_the_rung(wildcards):
+    """What the log is read from: a simulated world, a download, or the files of a folder."""
+    if DATA["source"] == "world":
+        return rules.world.output[0]
+    if DATA["download"]:
+        return rules.download.output[0]
+    return files_in(DATA["folder"], "*.parquet")
+
+
+def general_text_there(wildcards):
+    """General text's shards: a download, or the files of a folder."""
+    if GENERAL["download"]:
+        return rules.download_general_text.output[0]
+    return files_in(GENERAL["folder"], "*.parquet")
+
+
+def general_text_source(wildcards):
+    """What general text is read from; the text of packages changes with the packages."""
+    if GENERAL["source"] == "packages":
+        return "envs/curriculum.yaml"
+    archive = rules.software_heritage.output if GENERAL["software_heritage"] else []
+    there = general_text_there(wildcards)
+    return [*archive, *([there] if isinstance(there, str) else there)]
+
+
 def source_of(domain, part):
     """The table that a domain's sentences are made of, or its shards."""
     if domain == "general":

@@ -11,19 +11,23 @@ from __future__ import annotations
 
 import argparse
 import ast
+import dataclasses
 import hashlib
 import importlib.metadata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import duckdb
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from recscale import files, seeds
-from recscale.database import duckdb_errors
-from recscale.errors import UserError, run_command
+from recscale.contracts import CONTRACTS
+from recscale.errors import UserError, first_line, run_command
 from recscale.logs import logger, progress
 from recscale.settings import parse
 
@@ -44,6 +48,9 @@ SHORTEST_DOCSTRING = 200  # characters; shorter ones are labels, not prose
 FUNCTION_LINES = (6, 60)  # sources of functions this long, without a docstring of their own
 
 
+TEXTS_AT_ONCE = 50_000  # documents of a batch, which is a row group of the table
+
+
 @dataclass(frozen=True)
 class Settings:
     """The `curriculum.general` block of the config, and the seed."""
@@ -52,6 +59,7 @@ class Settings:
     source: str
     packages: tuple[str, ...]
     folder: str | None
+    subsets: dict[str, float] | None
     base_share: float
     held_out_share: float
 
@@ -77,7 +85,7 @@ def documents(source: str) -> Iterator[str]:
         waiting.extend(ast.iter_child_nodes(node))
 
 
-Manifest = list[dict[str, str | int]]
+Manifest = list[dict[str, Any]]
 
 
 def from_packages(packages: tuple[str, ...]) -> tuple[list[tuple[str, str]], Manifest]:
@@ -126,38 +134,75 @@ def from_packages(packages: tuple[str, ...]) -> tuple[list[tuple[str, str]], Man
     return texts, manifest
 
 
-def from_parquet(folder: Path) -> tuple[list[tuple[str, str]], Manifest]:
-    """Origin and text of all rows of the column `text` of the shards under `folder`, by name.
+def parts_of(origins: list[str], settings: Settings) -> NDArray[np.str_]:
+    """The part of each document, drawn by a hash of the seed and the document's origin."""
+    digests = [hashlib.blake2b(o.encode(), digest_size=8).digest() for o in origins]
+    keys = np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64).view(np.int64)
+    draw = seeds.uniform(seeds.derive(settings.seed, "general text"), keys)
+    return np.where(
+        draw < settings.held_out_share,
+        "held_out",
+        np.where(draw < settings.held_out_share + settings.base_share, "base", "train"),
+    )
 
-    Every row is a document of its own, so its origin is its text.
+
+def shards_of(folder: Path, subsets: dict[str, float] | None) -> list[tuple[Path, float]]:
+    """The shards to read, by name, and the share of their documents to keep.
 
     Raises:
-        UserError: there is no shard, or one has no column `text`.
+        UserError: a subset's folder, or the folder, holds no shard.
     """
-    shards = sorted(folder.rglob("*.parquet"))
-    if not shards:
-        raise UserError(
-            f"curriculum.general.folder {folder} holds no Parquet shard",
-            "download HuggingFaceTB/smollm-corpus from Hugging Face into it",
-        )
-    texts: list[tuple[str, str]] = []
-    manifest: Manifest = []
-    for shard in progress(shards, desc="shards"):
+    found = []
+    for subset, share in ({".": 1.0} if subsets is None else subsets).items():
+        shards = sorted((folder / subset).rglob("*.parquet"))
+        if not shards:
+            raise UserError(
+                f"curriculum.general.folder {folder / subset} holds no Parquet shard",
+                "download HuggingFaceTB/smollm-corpus from Hugging Face into it",
+            )
+        found += [(shard, share) for shard in shards]
+    return found
+
+
+def from_parquet(settings: Settings, manifest: Manifest) -> Iterator[pa.RecordBatch]:
+    """Rows of contract `documents` from the column `text` of the shards, and a manifest.
+
+    A document's origin is its text: equal texts go to one part, so that no held-out text is
+    trained on, and repeated ones stay repeated; nothing needs to be held in memory. A subset's
+    share of documents is drawn by another hash of the text. `manifest` grows by a row a shard.
+
+    Raises:
+        UserError: there is no shard, or one is broken or has no column `text`.
+    """
+    assert settings.folder is not None
+    folder = Path(settings.folder)
+    schema = CONTRACTS["documents"].arrow_schema()
+    for shard, share in progress(shards_of(folder, settings.subsets), desc="shards"):
         if "text" not in files.parquet_schema(shard).names:
             raise UserError(f"{shard} has no column text", "use shards of text, not of metadata")
-        with duckdb_errors(shard):
-            rows = duckdb.execute("SELECT text FROM read_parquet(?)", [str(shard)]).fetchall()
-        texts.extend((row[0], row[0]) for row in rows if row[0])
+        counts = {"documents": 0, "dropped_empty": 0, "dropped_beyond_share": 0, "characters": 0}
+        try:
+            for batch in pq.ParquetFile(shard).iter_batches(TEXTS_AT_ONCE, columns=["text"]):
+                rows = batch.column("text").to_pylist()
+                texts = [text for text in rows if text]
+                counts["dropped_empty"] += len(rows) - len(texts)
+                if share < 1:
+                    keys = [f"share/{text}" for text in texts]
+                    draw = parts_of(keys, dataclasses.replace(settings, held_out_share=share))
+                    kept = [t for t, part in zip(texts, draw, strict=True) if part == "held_out"]
+                    counts["dropped_beyond_share"] += len(texts) - len(kept)
+                    texts = kept
+                counts["documents"] += len(texts)
+                counts["characters"] += sum(map(len, texts))
+                if texts:
+                    columns = [pa.array(texts), pa.array(parts_of(texts, settings).tolist())]
+                    yield pa.RecordBatch.from_arrays(columns, schema=schema)
+        except (pa.ArrowException, OSError) as error:
+            raise UserError(f"{shard} is corrupt ({first_line(error)})", "fetch it again") from None
         manifest.append(
-            {
-                "package": str(shard.relative_to(folder)),
-                "version": "",
-                "licence": "",
-                "documents": len(rows),
-                "sha256": files.sha256(shard),
-            }
+            {"package": str(shard.relative_to(folder)), "version": "", "licence": "", **counts}
+            | {"sha256": files.sha256(shard)}
         )
-    return texts, manifest
 
 
 def split(texts: list[tuple[str, str]], settings: Settings) -> pd.DataFrame:
@@ -168,15 +213,8 @@ def split(texts: list[tuple[str, str]], settings: Settings) -> pd.DataFrame:
     distinct: dict[str, str] = {}
     for origin, text in texts:
         distinct.setdefault(text, origin)
-    digests = [hashlib.blake2b(o.encode(), digest_size=8).digest() for o in distinct.values()]
-    keys = np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64).view(np.int64)
-    draw = seeds.uniform(seeds.derive(settings.seed, "general text"), keys)
-    part = np.where(
-        draw < settings.held_out_share,
-        "held_out",
-        np.where(draw < settings.held_out_share + settings.base_share, "base", "train"),
-    )
-    return pd.DataFrame({"text": list(distinct), "part": part})
+    parts = parts_of(list(distinct.values()), settings)
+    return pd.DataFrame({"text": list(distinct), "part": parts})
 
 
 def main() -> None:
@@ -189,16 +227,19 @@ def main() -> None:
     settings = parse(Settings, arguments.settings)
     if settings.source == "packages":
         texts, manifest = from_packages(settings.packages)
+        table = split(texts, settings)
+        log.info("%d documents, distinct: %s", len(texts), table["part"].value_counts().to_dict())
+        files.write_table(table, arguments.documents, "documents")
     elif settings.source == "parquet" and settings.folder:
-        texts, manifest = from_parquet(Path(settings.folder))
+        manifest = []
+        files.write_record_batches(
+            from_parquet(settings, manifest), arguments.documents, "documents"
+        )
     else:
         raise UserError(
             f"curriculum.general.source is {settings.source!r} with folder {settings.folder!r}",
             "use packages, or parquet with a folder",
         )
-    table = split(texts, settings)
-    log.info("%d documents, distinct: %s", len(texts), table["part"].value_counts().to_dict())
-    files.write_table(table, arguments.documents, "documents")
     files.write_json(manifest, arguments.manifest)
 
 
