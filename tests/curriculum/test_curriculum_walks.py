@@ -41,7 +41,14 @@ def test_igraph_sees_the_same_graph():
     assert isinstance(seen, igraph.Graph)
     assert seen.vcount() == built.nodes
     assert np.allclose(sorted(seen.es["weight"]), sorted(built.confidence))
-    assert graphs.card(built)["out_degree_mean"] == pytest.approx(len(built.indices) / built.nodes)
+    items = pd.DataFrame({"item_id": range(-1, built.nodes), "split": "train"})
+    items.loc[items["item_id"] > 30, "split"] = "held_out"
+    card = graphs.card(built, items)
+    assert card["out_degree_mean"] == pytest.approx(len(built.indices) / built.nodes)
+    assert card["training_items_covered"] == 31
+    assert card["training_items_isolated"] == 1  # an item that no rule names
+    assert card["held_out_items_covered"] == built.nodes - 31
+    assert card["dangling_nodes"] == 0
 
 
 @pytest.mark.parametrize("bad", [0.0, float("nan")])

@@ -152,3 +152,23 @@ def test_table8_keeps_the_papers_order_and_what_was_not_run(inputs, tmp_path, ca
     tex = (tmp_path / "t.tex").read_text()
     assert r"1st\_order\_a015\_threshNone & 0.15 & none & 10.6 & 10.6 & 1,600 & 188,000" in tex
     assert r"\textbf{1st\_order\_a015\_thresh1e-09} & \textbf{0.15} & \textbf{1e-09}" in tex
+
+
+def test_table_8s_rule_picks_what_the_paper_chose_on_the_papers_numbers() -> None:
+    published = pd.read_csv(PUBLISHED / "table8_walk_sweep.csv")
+    assert (
+        table8.winner(
+            published["config"],
+            published["gini"],
+            published["geometric_lift"],
+            published["items_thousand"],
+        )
+        == table8.CHOSEN
+    )
+    worse_lift = published["geometric_lift"].where(published["config"] != table8.CHOSEN, 100.0)
+    picked = table8.winner(
+        published["config"], published["gini"], worse_lift, published["items_thousand"]
+    )
+    assert picked == "bfs_p05q2_a20_thresh3e-09"
+    nothing = published["gini"] * float("nan")
+    assert table8.winner(published["config"], nothing, worse_lift, nothing) is None

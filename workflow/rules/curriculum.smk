@@ -105,6 +105,7 @@ rule graph:
     """The item graphs: of training rules, of held-out rules, and of both."""
     input:
         rules=rules.association_rules.output.rules,
+        item_table=rules.data.output.item_table,
         code=code("curriculum.graph"),
     output:
         train=f"{RESULTS}/graph/train.npz",
@@ -118,8 +119,8 @@ rule graph:
     conda:
         "../../envs/curriculum.yaml"
     shell:
-        "python -m recscale.curriculum.graph --rules {input.rules} --train {output.train}"
-        " --held-out {output.held_out} --full {output.full} --card {output.card} > {log} 2>&1"
+        "python -m recscale.curriculum.graph --rules {input.rules} --items {input.item_table}"
+        " --train {output.train} --held-out {output.held_out} --full {output.full} --card {output.card} > {log} 2>&1"
 
 
 rule walks:

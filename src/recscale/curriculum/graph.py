@@ -113,19 +113,30 @@ def read(path: Path) -> ItemGraph:
         ) from None
 
 
-def card(graph: ItemGraph) -> dict[str, float | int]:
-    """What igraph says of a graph: size, weak components, degrees."""
+def card(graph: ItemGraph, items: pd.DataFrame) -> dict[str, float | int]:
+    """What igraph says of a graph: size, weak components, degrees; and which items it covers.
+
+    items are those of contract `items`, of which an isolated one, without a rule, is no node.
+    """
     found = graph.igraph()
     components = found.connected_components(mode="weak").sizes()
     degrees = np.array(found.outdegree())
+    inside = items["item_id"].isin(graph.item_ids)
+    train = items["split"] == "train"
     return {
+        "training_items_covered": int((inside & train).sum()),
+        "training_items_isolated": int((~inside & train).sum()),
+        "held_out_items_covered": int((inside & ~train).sum()),
+        "held_out_items_isolated": int((~inside & ~train).sum()),
         "nodes": found.vcount(),
         "edges": found.ecount(),
         "components": len(components),
         "largest_component_share": max(components) / found.vcount(),
         "out_degree_mean": float(degrees.mean()),
         "out_degree_median": float(np.median(degrees)),
+        "out_degree_90th_percentile": float(np.quantile(degrees, 0.9)),
         "out_degree_max": int(degrees.max()),
+        "in_degree_max": int(max(found.indegree())),
         "dangling_nodes": int((degrees == 0).sum()),
     }
 
@@ -134,15 +145,17 @@ def main() -> None:
     """Command line: rules to the three graphs, with a card of each."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rules", type=Path, required=True)
+    parser.add_argument("--items", type=Path, required=True)
     for name in GRAPHS:
         parser.add_argument(f"--{name.replace('_', '-')}", type=Path, required=True)
     parser.add_argument("--card", type=Path, required=True)
     arguments = parser.parse_args()
     rules = files.read_table(arguments.rules, "rules")
+    items = files.read_table(arguments.items, "items", ["item_id", "split"])
     cards = {}
     for name, splits in GRAPHS.items():
         graph = build(rules[rules["split"].isin(splits)])
-        cards[name] = card(graph)
+        cards[name] = card(graph, items)
         log.info("%s: %s", name, cards[name])
         write(graph, getattr(arguments, name))
     files.write_json(cards, arguments.card)
