@@ -30,7 +30,7 @@ import numpy as np  # noqa: E402
 
 ENGINES = ("ours", "polars", "scipy", "numba")
 MIN_SUPPORT = 2
-PARTITIONS = {5: 8, 10: 16, 20: 32, 40: 64, 80: 128}  # about 600K events each
+PARTITIONS = {5: 2, 10: 4, 20: 8, 40: 16, 80: 32}  # about 2.5M events each
 
 
 def simulate(millions: int, path: Path) -> None:
@@ -195,7 +195,7 @@ def main() -> None:
     parser.add_argument("--events", type=int, nargs="*", choices=list(PARTITIONS), default=[5])
     parser.add_argument("--linear", type=int, nargs="*", choices=list(PARTITIONS), default=[])
     parser.add_argument("--engines", nargs="*", choices=ENGINES, default=list(ENGINES))
-    parser.add_argument("--memory-limit", default="1500MB", help="of DuckDB, in our plan")
+    parser.add_argument("--memory-limit", default="2000MB", help="of DuckDB, in our plan")
     parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
