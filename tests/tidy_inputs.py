@@ -294,3 +294,73 @@ def figure_arguments(target: str, inputs: Path, prefix: Path) -> list[object]:
         ],
     }
     return [*flags[target], "--rung", "mini", "--out-prefix", prefix]
+
+
+RATES = {
+    ("rq_kmeans", 3, 16): 0.90,
+    ("rq_kmeans", 3, 32): 0.50,
+    ("rq_kmeans", 5, 16): 0.20,
+    ("rq_kmeans", 6, 16): 0.05,
+    ("rq_kmeans", 8, 8): 0.02,
+    ("rq_vae", 6, 16): 0.50,
+    ("sae", 8, 64): 0.10,
+    ("sae_general", 8, 64): 0.15,
+}
+
+
+def quality(trainings: int = 3, **changes: float) -> pd.DataFrame:
+    """Measures of semantic ids in the paper's order; RQ-VAE with and without cures.
+
+    `changes` replace the shared rate of a setting by name, with _ for -.
+    """
+    rows = []
+    for (method, width, codes), rate in RATES.items():
+        variants = [("-cured", True), ("-plain", False)] if method == "rq_vae" else [("", None)]
+        for suffix, cures in variants:
+            name = method if method.startswith("sae") else f"{method}-{width}x{codes}{suffix}"
+            shared = changes.get(name.replace("-", "_"), rate)
+            for training in range(trainings):
+                found = min(1.0, shared * (1 + 0.01 * (training - 1)))
+                rows.append(
+                    {
+                        **{"setting": name, "method": method, "training": training},
+                        **{"cures": cures, "width": width, "rec_tokens": width * codes},
+                        **{"items": 17_413, "distinct_texts": 17_000},
+                        **{"shared": found, "surplus": found / 2},
+                        **{"shared_distinct_texts": found, "surplus_distinct_texts": found / 2},
+                        **{"shared_ties_broken": found / 3, "surplus_ties_broken": found / 4},
+                        **{"shared_uniform": 0.01, "held_out_like_training": found},
+                        **{"code_use": 1.0, "code_perplexity": 0.5, "unexplained_variance": 0.3},
+                        "neighbour_overlap": 0.4,
+                        "purity": [0.1 * (depth + 1) for depth in range(width)],
+                        "grouped": [1.0 - 0.1 * depth for depth in range(width)],
+                    }
+                )
+    return pd.DataFrame(rows)
+
+
+def quality_file(folder: Path, **changes: float) -> Path:
+    """The file of `quality`."""
+    path = folder / "quality.parquet"
+    files.write_table(quality(**changes), path, "item_id_quality")
+    return path
+
+
+def nearest(folder: Path) -> Path:
+    """Two queries with ten neighbours each; the second without texts."""
+    rows: list[dict[str, Any]] = []
+    for query in range(2):
+        for position in range(11):
+            equal = 8 if position < 2 else 7
+            rows.append(
+                {
+                    **{"query": query, "position": position, "item_id": 100 * query + position},
+                    "codes": " ".join(f"REC{n}" for n in range(8)) if query == 0 else None,
+                    "text": f"oats {position}, in Grocery > Cereal" if query == 0 else None,
+                    **{"equal_positions": equal, "common_prefix": equal, "width": 8},
+                    **{"same_leaf_category": position != 5, "random_same_leaf": 0.1},
+                }
+            )
+    path = folder / "nearest.csv"
+    files.write_csv(pd.DataFrame(rows), path)
+    return path

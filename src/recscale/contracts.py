@@ -7,16 +7,13 @@ whole numbers. A contract is checked with pandera.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any
-
 import pandas as pd
 import pandera.pandas as pandera
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from recscale.errors import UserError, first_line
+from recscale.schema import Column, Contract
 
 SPLITS_OF_ITEMS = ("train", "held_out")
 SPLITS_OF_RULES = ("train", "both_seen", "one_unseen", "both_unseen")
@@ -31,55 +28,6 @@ HELD_OUT_DOMAINS = (
     "uih_full_graph",
 )
 TOKEN_CLASSES = ("all", "id", "number", "template")
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column: its Arrow type, what it means, and the values it may hold."""
-
-    name: str
-    type: pa.DataType
-    meaning: str
-    nullable: bool = False
-    minimum: float | None = None
-    maximum: float | None = None
-    allowed: tuple[str, ...] = ()
-
-    def checks(self) -> list[Any]:
-        """The pandera checks of this column's limits."""
-        found: list[Any] = []
-        if self.minimum is not None:
-            found.append(pandera.Check.ge(self.minimum))
-        if self.maximum is not None:
-            found.append(pandera.Check.le(self.maximum))
-        if self.allowed:
-            found.append(pandera.Check.isin(self.allowed))
-        return found
-
-
-@dataclass(frozen=True)
-class Contract:
-    """The columns of one kind of file, and what one row of it is."""
-
-    row: str
-    columns: tuple[Column, ...]
-    unique: tuple[str, ...] = field(default=())
-
-    def arrow_schema(self) -> pa.Schema:
-        """The Arrow schema, in the contract's column order."""
-        return pa.schema([pa.field(c.name, c.type, c.nullable) for c in self.columns])
-
-    @cached_property
-    def pandera_schema(self) -> Any:
-        """The same contract for pandera; types are enforced by Arrow on writing."""
-        return pandera.DataFrameSchema(
-            {
-                c.name: pandera.Column(None, checks=c.checks(), nullable=c.nullable)
-                for c in self.columns
-            },
-            unique=list(self.unique) or None,
-            strict=True,
-        )
 
 
 def check(frame: pd.DataFrame, contract: str, where: str) -> pd.DataFrame:
@@ -124,6 +72,13 @@ def check_batch(batch: pa.RecordBatch, contract: str, where: str) -> None:
 _ID = pa.int64()
 _TEXT = pa.string()
 _IDS = pa.list_(pa.int64())
+_SHARES = pa.list_(pa.float64())
+
+
+def _share(name: str, meaning: str, nullable: bool = False) -> Column:
+    """A column of shares, from 0 to 1."""
+    return Column(name, pa.float64(), meaning, nullable, minimum=0, maximum=1)
+
 
 CONTRACTS: dict[str, Contract] = {
     "items": Contract(
@@ -180,6 +135,34 @@ CONTRACTS: dict[str, Contract] = {
             Column("n_collisions", pa.int64(), "other items with the same codes", minimum=0),
         ),
         unique=("item_id",),
+    ),
+    "item_id_quality": Contract(
+        "one training of one setting of a method of semantic ids",
+        (
+            Column("setting", _TEXT, "name of the setting"),
+            Column("method", _TEXT, "sae, sae_general, rq_kmeans or rq_vae"),
+            Column("training", pa.int64(), "trainings differ in their seed only", minimum=0),
+            Column("cures", pa.bool_(), "rq_vae: with the cures for collapse", nullable=True),
+            Column("width", pa.int64(), "codes an item", minimum=1),
+            Column("rec_tokens", pa.int64(), "REC numbers", minimum=1),
+            Column("items", pa.int64(), "items encoded", minimum=1),
+            Column("distinct_texts", pa.int64(), "distinct texts among them", minimum=1),
+            _share("shared", "items whose codes another item has"),
+            _share("surplus", "1 - distinct codes / items"),
+            _share("shared_distinct_texts", "shared, of one item for each text"),
+            _share("surplus_distinct_texts", "surplus, of one item for each text"),
+            _share("shared_ties_broken", "shared, after breaking ties"),
+            _share("surplus_ties_broken", "surplus, after breaking ties"),
+            _share("shared_uniform", "shared, if codes were drawn at random"),
+            _share("held_out_like_training", "held-out items with a training item's codes", True),
+            _share("code_use", "REC numbers that any item has"),
+            _share("code_perplexity", "perplexity of their use / REC numbers"),
+            Column("unexplained_variance", pa.float64(), "of held-out items' vectors", minimum=0),
+            _share("neighbour_overlap", "ten nearest by cosine that are so by codes"),
+            Column("purity", _SHARES, "by depth: others of a prefix in the same leaf category"),
+            Column("grouped", _SHARES, "by depth: items that share their prefix"),
+        ),
+        unique=("setting", "training"),
     ),
     "session_items": Contract(
         "an item of a training session",

@@ -64,7 +64,7 @@ def test_rules_name_targets_and_runs_that_exist(claims):
 
 def test_every_deciding_function_has_a_claim(claims):
     assert set(ledger.REGISTRY) <= set(claims)
-    assert len(ledger.REGISTRY) == 13
+    assert len(ledger.REGISTRY) == 15
 
 
 def test_a_claim_without_a_rule_is_an_error(written, tmp_path):

@@ -9,7 +9,7 @@ import pytest
 import tidy_inputs
 from recscale.figures import fig1, fig2, fig6a
 from recscale.paper import compile as paper
-from recscale.tables import table2, table3, table4, table8
+from recscale.tables import item_id_methods, table2, table3, table4, table7, table8, table9
 from tidy_inputs import PUBLISHED, SIZES
 
 
@@ -26,6 +26,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ranks = [tidy_inputs.ranks(folder, model) for model in ("GRU4Rec", "SASRec")]
     tidy_inputs.verdicts(folder)
     tidy_inputs.data_card(folder)
+    quality = tidy_inputs.quality_file(folder)
     law = ["--published", PUBLISHED / "table4_scaling_laws.csv"]
     claims = ["--published", PUBLISHED / "claims.csv"]
     commands: dict[str, tuple[Callable[[], None], list[object]]] = {
@@ -48,13 +49,19 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 *("--published", PUBLISHED / "table8_walk_sweep.csv"),
             ],
         ),
+        "table7": (table7.main, ["--nearest", tidy_inputs.nearest(folder)]),
+        "table9": (
+            table9.main,
+            ["--quality", quality, "--published", PUBLISHED / "table9_rq_sweep.csv"],
+        ),
+        "item_id_methods": (item_id_methods.main, ["--quality", quality]),
         "fig1": (fig1.main, ["--ranks", *ranks, *claims, "--seed", 1]),
         "fig2": (fig2.main, ["--curves", *curves, "--fits", *fits, *law, "--burn-in", 0.06]),
         "fig6a": (fig6a.main, ["--training", *training, "--manifests", *manifests, *claims]),
     }
     with pytest.MonkeyPatch.context() as patch:
         for target, (main, flags) in commands.items():
-            kind = "tables" if target.startswith("table") else "figures"
+            kind = "tables" if target in paper.TABLES else "figures"
             prefix = folder / "artefacts" / kind / target
             arguments = [*flags, "--rung", "mini", "--out-prefix", prefix]
             patch.setattr(sys, "argv", ["command", *map(str, arguments)])

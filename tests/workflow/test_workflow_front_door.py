@@ -199,7 +199,7 @@ def test_every_rule_says_what_it_does_and_every_artefact_has_a_caption():
         for rule in re.findall(r"^rule \w+:\n(.*)", text, flags=re.M):
             assert rule.strip().startswith('"""'), (path.name, rule)
     captions = re.findall(
-        r'(?:shown\(\w+\("\w+"\), |caption="../report/)"?([a-z0-9]+)',
+        r'(?:shown\(\w+\("\w+"\), |caption="../report/)"?([a-z0-9_]+)',
         (ROOT / "workflow/rules/paper.smk").read_text(),
     )
     assert len(captions) >= 9

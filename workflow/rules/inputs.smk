@@ -56,6 +56,38 @@ def walk_shards(stream):
     ]
 
 
+def item_id_settings():
+    """What the methods of semantic ids are compared in: a method and its part of the config."""
+    block = of(ITEM_ID_CONFIG, "fit_items", "sae", "rq", "rq_vae")
+    shape = "{layers}x{codes}".format(**block["rq"])
+    found = {method: {"method": method, **block} for method in ["sae", "sae_general"]}
+    for layers, codes in COMPARISON["rq_settings"]:
+        rq = {**block["rq"], "layers": layers, "codes": codes}
+        found[f"rq_kmeans-{layers}x{codes}"] = {"method": "rq_kmeans", **block, "rq": rq}
+    for name, cures in {"cured": True, "plain": False}.items():
+        rq_vae = {**block["rq_vae"], "cures": cures}
+        found[f"rq_vae-{shape}-{name}"] = {"method": "rq_vae", **block, "rq_vae": rq_vae}
+    return found
+
+
+def rec_tokens(method):
+    """How many REC tokens the ids of a method are made of."""
+    rq = ITEM_ID_CONFIG["rq"]
+    is_sae = method in ["sae", "sae_general"]
+    return ITEM_ID_CONFIG["sae"]["latents"] if is_sae else rq["layers"] * rq["codes"]
+
+
+def general_embeddings(wildcards):
+    """General text's vectors, for the method that is trained on them."""
+    name = wildcards.get("method", wildcards.get("setting"))
+    return rules.text_embeddings.output[0] if name == "sae_general" else []
+
+
+def general_embeddings_option(wildcards, input):
+    """The flag that names them."""
+    return f"--general-embeddings {input.general}" if input.general else ""
+
+
 def training_windows(domain):
     """Settings of a training domain's windows: how many sentences it may show."""
     text = config["curriculum"]["text"]

@@ -75,6 +75,28 @@ rule table4:
         " --rung {params.rung} --name {params.name} --out-prefix {params.prefix} > {log} 2>&1"
 
 
+rule table7:
+    """The ten items nearest to one item by its codes."""
+    input:
+        nearest=rules.nearest_items.output[0],
+        code=code("tables.table7"),
+    output:
+        **shown(table("table7"), "table7", "Tables"),
+    log:
+        f"logs/table7/{NAME}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/table7.tsv"
+    conda:
+        "../../envs/paper.yaml"
+    params:
+        prefix=prefix,
+        rung=RUNG,
+        name=NAME,
+    shell:
+        "python -m recscale.tables.table7 --nearest {input.nearest}"
+        " --rung {params.rung} --name {params.name} --out-prefix {params.prefix} > {log} 2>&1"
+
+
 rule table8:
     """The sweep over walk configurations."""
     input:
@@ -95,6 +117,51 @@ rule table8:
         name=NAME,
     shell:
         "python -m recscale.tables.table8 --sweep {input.sweep} --published {input.published}"
+        " --rung {params.rung} --name {params.name} --out-prefix {params.prefix} > {log} 2>&1"
+
+
+rule table9:
+    """Collisions of RQ-kmeans at five settings of layers and codes."""
+    input:
+        quality=QUALITY,
+        published="paper/published/table9_rq_sweep.csv",
+        code=code("tables.table9"),
+    output:
+        **shown(table("table9"), "table9", "Tables"),
+    log:
+        f"logs/table9/{NAME}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/table9.tsv"
+    conda:
+        "../../envs/paper.yaml"
+    params:
+        prefix=prefix,
+        rung=RUNG,
+        name=NAME,
+    shell:
+        "python -m recscale.tables.table9 --quality {input.quality} --published {input.published}"
+        " --rung {params.rung} --name {params.name} --out-prefix {params.prefix} > {log} 2>&1"
+
+
+rule item_id_methods:
+    """The methods of semantic ids side by side."""
+    input:
+        quality=QUALITY,
+        code=code("tables.item_id_methods"),
+    output:
+        **shown(table("item_id_methods"), "item_id_methods", "Tables"),
+    log:
+        f"logs/item_id_methods/{NAME}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/item_id_methods.tsv"
+    conda:
+        "../../envs/paper.yaml"
+    params:
+        prefix=prefix,
+        rung=RUNG,
+        name=NAME,
+    shell:
+        "python -m recscale.tables.item_id_methods --quality {input.quality}"
         " --rung {params.rung} --name {params.name} --out-prefix {params.prefix} > {log} 2>&1"
 
 
@@ -187,6 +254,7 @@ rule claims:
         curves=of_runs("curves", "fig2"),
         training=of_runs("training", "fig6a"),
         sweep=rules.walk_sweep.output[0],
+        quality=QUALITY,
         code=code("claims.ledger"),
     output:
         report(
@@ -206,11 +274,11 @@ rule claims:
     shell:
         "python -m recscale.claims.ledger --claims {input.claims} --published {input.published}"
         " --ranks {input.ranks} --fits {input.fits} --curves {input.curves}"
-        " --training {input.training} --sweep {input.sweep} --rung {params.rung}"
-        " --out {output} > {log} 2>&1"
+        " --training {input.training} --sweep {input.sweep} --quality {input.quality}"
+        " --rung {params.rung} --out {output} > {log} 2>&1"
 
 
-TABLES = ["table2", "table3", "table4", "table8"]
+TABLES = ["table2", "table3", "table4", "table7", "table8", "table9", "item_id_methods"]
 FIGURES = ["fig1", "fig2", "fig6a"]
 
 

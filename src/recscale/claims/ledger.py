@@ -2,8 +2,8 @@
 
 Command: `python -m recscale.claims.ledger --claims paper/claims.yaml --published
 paper/published/claims.csv --ranks A.parquet ... --fits F.csv ... --curves C.parquet ...
---training T.parquet ... --sweep sweep.csv --rung mini --out verdicts.csv`. Tables that are not
-given leave their claims "not measured yet".
+--training T.parquet ... --sweep sweep.csv --quality Q.parquet ... --rung mini --out verdicts.csv`.
+Tables that are not given leave their claims "not measured yet".
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import pandas as pd
 
 # Each of these modules registers its deciding functions when it is imported.
 from recscale.claims import (  # noqa: F401
+    item_ids,
     losses,
     ranking_utility,
     scaling_laws,
@@ -130,7 +131,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--claims", required=True, type=Path, help="paper/claims.yaml")
     parser.add_argument("--published", required=True, type=Path, help="claims.csv of the paper")
-    for name in ("ranks", "fits", "curves", "training", "sweep"):
+    for name in ("ranks", "fits", "curves", "training", "sweep", "quality"):
         parser.add_argument(f"--{name}", nargs="*", default=[], type=Path)
     parser.add_argument("--rung", required=True, help="printed in every row")
     parser.add_argument("--out", required=True, type=Path, help="verdicts.csv")
@@ -143,6 +144,7 @@ def main() -> None:
         curves=_read_all(arguments.curves, "curves", ("run", "domain", "step", "token_class")),
         training=_read_all(arguments.training, "training", ("run", "step")),
         sweep=_read_csvs(arguments.sweep, SWEEP_COLUMNS, ("config",), "sweep"),
+        quality=_read_all(arguments.quality, "item_id_quality", ("setting", "training")),
     )
     ledger = write_ledger(claims, evidence)
     write_csv(ledger, arguments.out)

@@ -44,6 +44,7 @@ class Evidence:
     curves: pd.DataFrame | None = None
     training: pd.DataFrame | None = None
     sweep: pd.DataFrame | None = None
+    quality: pd.DataFrame | None = None
 
 
 Decide = Callable[[Claim, Evidence], Outcome]

@@ -1,30 +1,39 @@
-"""Item text to vectors: TF-IDF with truncated SVD, or a Hugging Face encoder.
+"""Item text to vectors, block by block: a run that was stopped goes on after its last block.
 
-The paper embeds item text with a proprietary model (Appendix B.1) and, for RQ-kmeans, with a Qwen
-model (Table 9). TF-IDF with SVD needs no download; it is fitted on training items only, so that
-the text of a held-out item changes nothing.
+Neither the texts nor the vectors of a catalogue need to fit in memory. TF-IDF with SVD is fitted on
+training items only, so that the text of a held-out item changes no other item's vector.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from sklearn.decomposition import TruncatedSVD
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.preprocessing import normalize
 
 from recscale import files, seeds
 from recscale.errors import UserError, first_line, run_command
-from recscale.item_ids.text import item_texts
+from recscale.item_ids import encoders, text
+from recscale.item_ids.encoders import Encoder, HuggingFace, TfidfSvd
+from recscale.item_ids.resumable_array import ResumableArray
 from recscale.logs import logger, progress
 from recscale.settings import parse
 
 log = logger("item_ids.embeddings")
+
+FIT_ITEMS = 1_000_000  # at most so many training items are TF-IDF and SVD fitted to
+BATCH_SIZE = 256  # texts at once where batch_size is null
+BATCHES_OF_A_BLOCK = 16  # batches between two entries of the journal
+ROWS_AT_ONCE = 65_536  # of the passes that encode nothing
+TEXT_COLUMNS = ["title", "brand", "c0", "c1", "c2", "size", "color"]
 
 
 @dataclass(frozen=True)
@@ -38,115 +47,218 @@ class Settings:
     pooling: str | None
     batch_size: int | None
 
-
-def tfidf_svd(texts: list[str], train: NDArray[np.bool_], dimensions: int, seed: int) -> NDArray:
-    """Unit vectors of shape (items, dimensions): words and word pairs weighted, then truncated SVD.
-
-    Args:
-        texts: one text per item.
-        train: which items the vocabulary, weights and components may be fitted on.
-
-    Raises:
-        UserError: there are no more words in the training texts than dimensions.
-    """
-    # Sizes ("11 oz", "6-9.5 oz") tell many items apart, so numbers and one-letter words count.
-    vectorizer = TfidfVectorizer(token_pattern=r"[^\s,>]+", ngram_range=(1, 2), min_df=2)
-    fitted = [t for t, use in zip(texts, train, strict=True) if use]
-    weights = vectorizer.fit_transform(fitted)
-    if min(weights.shape) <= dimensions:
-        raise UserError(
-            f"item_ids.embedding.dimensions is {dimensions}, but the training texts give only "
-            f"{min(weights.shape)} items or words",
-            "choose fewer dimensions",
-        )
-    svd = TruncatedSVD(dimensions, random_state=np.random.RandomState(seed % 2**32))
-    svd.fit(weights)
-    return normalize(svd.transform(vectorizer.transform(texts))).astype(np.float32)
+    @property
+    def rows_of_a_block(self) -> int:
+        """How many texts are encoded and written before the journal is."""
+        return BATCHES_OF_A_BLOCK * (self.batch_size or BATCH_SIZE)
 
 
-def hugging_face(texts: list[str], settings: Settings) -> NDArray:
-    """Unit vectors of a transformers encoder, pooled over the last token or by the mean.
-
-    Raises:
-        UserError: the model is not configured, not on disk while offline, or not to be had.
-    """
-    if not settings.model or settings.pooling not in ("last_token", "mean"):
-        raise UserError(
-            "item_ids.embedding names no model, or a pooling other than last_token and mean",
-            "set item_ids.embedding.model and .pooling for the method hugging_face",
-        )
-    import torch  # only this method needs torch and transformers
-    from transformers import AutoModel, AutoTokenizer
-
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(settings.model, padding_side="left")
-        model = AutoModel.from_pretrained(settings.model).eval()
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"the embedding model {settings.model} cannot be loaded ({first_line(error)})",
-            "download it first, or name the folder it is in",
-        ) from None
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    model.to(device)
-    size = settings.batch_size or 32
-    pooled = []
-    with torch.inference_mode():
-        for start in progress(range(0, len(texts), size), desc="embedding"):
-            batch = tokenizer(
-                texts[start : start + size], padding=True, truncation=True, return_tensors="pt"
-            ).to(device)
-            hidden = model(**batch).last_hidden_state
-            if settings.pooling == "last_token":
-                vector = hidden[:, -1]
-            else:
-                mask = batch["attention_mask"][..., None].to(hidden.dtype)
-                vector = (hidden * mask).sum(1) / mask.sum(1)
-            pooled.append(vector[:, : settings.dimensions].float().cpu().numpy())
-    return normalize(np.concatenate(pooled)).astype(np.float32)
-
-
-def embed(items: pd.DataFrame, settings: Settings) -> NDArray:
-    """The vectors of all items, in the items table's row order; float16, unit length.
-
-    Raises:
-        UserError: an unknown method, an item without text, or a vector that is not finite.
-    """
-    texts = item_texts(items)
-    empty = [int(i) for i, t in zip(items["item_id"], texts, strict=True) if not t.strip()]
-    if empty:
-        raise UserError(f"{len(empty)} items have no text, first item_id {empty[0]}", "drop them")
-    train = (items["split"] == "train").to_numpy()
-    if settings.method == "tfidf_svd":
-        if settings.dimensions is None:
-            raise UserError("item_ids.embedding.dimensions is null", "tfidf_svd needs a number")
-        seed = seeds.derive(settings.seed, "tfidf_svd")
-        vectors = tfidf_svd(texts, train, settings.dimensions, seed)
-    elif settings.method == "hugging_face":
-        vectors = hugging_face(texts, settings)
-    else:
+def check_settings(settings: Settings) -> None:
+    """Raise a UserError for a setting that is wrong whatever the items are."""
+    if settings.method not in ("tfidf_svd", "hugging_face"):
         raise UserError(
             f"item_ids.embedding.method is {settings.method!r}", "use tfidf_svd or hugging_face"
         )
-    if not np.isfinite(vectors).all():
-        raise UserError("an item's vector is not finite", "check the embedding model")
-    # Texts of unseen words only have no direction in the SVD; zeros would all get one code unseen.
-    silent = int((np.abs(vectors).sum(1) == 0).sum())
-    if silent:
-        log.warning("%d items share no word with the training texts: their vectors are 0", silent)
-    return vectors.astype(np.float16)
+    if settings.method == "tfidf_svd" and settings.dimensions is None:
+        raise UserError("item_ids.embedding.dimensions is null", "tfidf_svd needs a number")
+    for name in ("dimensions", "batch_size"):
+        value = getattr(settings, name)
+        if value is not None and value < 1:
+            raise UserError(f"item_ids.embedding.{name} is {value}", "it must be 1 or more")
+
+
+def batches(path: Path, columns: list[str], rows: int) -> Iterator[pa.RecordBatch]:
+    """A Parquet table's columns, `rows` rows at once (the last batch may be shorter).
+
+    Raises:
+        UserError: the file is missing, truncated, corrupt, or lacks a column.
+    """
+    present = files.parquet_schema(path).names
+    missing = [c for c in columns if c not in present]
+    rebuild = "delete it and run the same target again, which rebuilds it"
+    if missing:
+        raise UserError(f"{path} lacks the column(s) {', '.join(missing)}", rebuild)
+    try:
+        yield from pq.ParquetFile(path).iter_batches(rows, columns=columns)
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(f"{path} is corrupt ({first_line(error)})", rebuild) from None
+
+
+def check_texts(items: Path) -> int:
+    """The number of items, every one of which has a text.
+
+    Raises:
+        UserError: there is no item, or title and all attributes of one are missing or blank.
+    """
+    rows = without = 0
+    first: int | None = None
+    for batch in batches(items, ["item_id", *TEXT_COLUMNS], ROWS_AT_ONCE):
+        empty = np.ones(batch.num_rows, dtype=bool)
+        for column in TEXT_COLUMNS:
+            words = pc.fill_null(batch.column(column).cast(pa.string()), "")
+            empty &= pc.equal(pc.utf8_trim_whitespace(words), "").to_numpy(zero_copy_only=False)
+        if first is None and empty.any():
+            first = batch.column("item_id")[int(empty.argmax())].as_py()
+        without += int(empty.sum())
+        rows += batch.num_rows
+    if without:
+        raise UserError(f"{without} items have no text, first item_id {first}", "drop them")
+    if not rows:
+        raise UserError(f"{items} holds no items", "look at the log of the target data")
+    return rows
+
+
+def texts_of(batch: pa.RecordBatch) -> list[str]:
+    """The texts of a batch of the items table; a missing title is left out."""
+    frame = batch.to_pandas()
+    frame["title"] = frame["title"].fillna("")
+    return text.item_texts(frame)
+
+
+def fitting_texts(items: Path, seed: int) -> Iterator[str]:
+    """The texts of training items in table order: all, or the `FIT_ITEMS` of smallest hash."""
+    seed = seeds.derive(seed, "embedding", "fitting items")
+
+    def hashes(batch: pa.RecordBatch) -> NDArray[np.uint64]:
+        return seeds.hash_keys(seed, batch.column("item_id").to_numpy())
+
+    def in_training(batch: pa.RecordBatch) -> NDArray[np.bool_]:
+        return pc.equal(batch.column("split"), "train").to_numpy(zero_copy_only=False)
+
+    smallest = np.zeros(0, dtype=np.uint64)
+    for batch in batches(items, ["item_id", "split"], ROWS_AT_ONCE):
+        smallest = np.concatenate([smallest, hashes(batch)[in_training(batch)]])
+        if len(smallest) > FIT_ITEMS:
+            smallest = np.partition(smallest, FIT_ITEMS - 1)[:FIT_ITEMS]
+    if not len(smallest):
+        raise UserError(f"{items} holds no training items", "tfidf_svd is fitted to their texts")
+    largest = smallest.max()  # no two items share a hash
+    for batch in batches(items, ["item_id", "split", *TEXT_COLUMNS], ROWS_AT_ONCE):
+        chosen = in_training(batch) & (hashes(batch) <= largest)
+        yield from texts_of(batch.filter(pa.array(chosen)))
+
+
+def make_encoder(settings: Settings, items: Path) -> Encoder:
+    """The encoder of the settings; TF-IDF with SVD is fitted to texts of training items.
+
+    Raises:
+        UserError: see `TfidfSvd` and `HuggingFace`.
+    """
+    if settings.method == "hugging_face":
+        return HuggingFace(
+            settings.model,
+            settings.pooling,
+            settings.dimensions,
+            settings.batch_size or BATCH_SIZE,
+        )
+    assert settings.dimensions is not None
+    log.info("fitting TF-IDF and SVD")
+    encoder = TfidfSvd(
+        fitting_texts(items, settings.seed),
+        settings.dimensions,
+        seeds.derive(settings.seed, "tfidf_svd"),
+    )
+    log.info("fitted to %d training items", encoder.fitted)
+    return encoder
+
+
+def made_from(settings: Settings, encoder: Encoder, *inputs: Path) -> dict[str, Any]:
+    """All that decides an embedding's bytes: settings, encoder, the inputs and the code.
+
+    Code counts so that an edit between a stop and the next run does not mix rows of two versions.
+    """
+    code = [Path(str(module.__file__)) for module in (encoders, text)]
+    return {
+        "settings": dataclasses.asdict(settings),
+        "encoder": encoder.card(),
+        "files": {path.name: files.sha256(path) for path in [*inputs, Path(__file__), *code]},
+    }
+
+
+def encode_finite(encoder: Encoder, texts: list[str], ids: Sequence[int], what: str) -> NDArray:
+    """Unit rows as `encoder.encode` gives them; `what` and `ids` name the texts in errors.
+
+    Raises:
+        UserError: a vector is not finite, or is zero although the encoder knows every word.
+    """
+    vectors = encoder.encode(texts)
+    good = np.isfinite(vectors).all(axis=1)
+    if encoder.fallback is None:
+        good &= vectors.any(axis=1)
+    if not good.all():
+        raise UserError(
+            f"the vector of {what} {ids[int(good.argmin())]} is zero or not finite",
+            "check the embedding model",
+        )
+    return vectors
+
+
+def embed(items: Path, embeddings: Path, card: Path, settings: Settings) -> None:
+    """Write the vectors of all items in the order of their table, and a card.
+
+    The array has shape (items, dimensions), float16, rows of unit length. An item of which the
+    encoder knows no word gets the encoder's fallback and is counted in the card.
+
+    Raises:
+        UserError: a wrong setting, an item without text, a model that cannot be loaded, or a vector
+            that is not finite.
+    """
+    check_settings(settings)
+    total = check_texts(items)
+    encoder = make_encoder(settings, items)
+    origin = made_from(settings, encoder, items)
+    columns = ["item_id", *TEXT_COLUMNS]
+    with (
+        ResumableArray(embeddings, encoder.dimensions, np.float16, origin) as array,
+        progress(total=total, initial=array.inputs, desc="embedding", unit=" items") as bar,
+    ):
+        read = 0
+        for batch in batches(items, columns, settings.rows_of_a_block):
+            read += batch.num_rows
+            if read <= array.inputs:
+                continue
+            ids = batch.column("item_id").to_pylist()
+            vectors = encode_finite(encoder, texts_of(batch), ids, "item_id")
+            unknown = ~vectors.any(axis=1)
+            if encoder.fallback is not None:
+                vectors[unknown] = encoder.fallback
+            array.append(
+                vectors.astype(np.float16),
+                inputs=len(vectors),
+                counts={"items_without_known_words": int(unknown.sum())},
+            )
+            bar.update(len(vectors))
+        described = {
+            "items": array.rows,
+            "dimensions": encoder.dimensions,
+            "method": settings.method,
+            **array.counts,
+            **origin["encoder"],
+        }
+        files.write_json(described, card)
+        array.finish()  # last: whoever finds the array finds its card
+    log.info("%(items)d items, %(dimensions)d dimensions, %(method)s", described)
+    if described["items_without_known_words"]:
+        log.warning(
+            "%d items have no word that the encoder knows: their vectors are the fitted mean",
+            described["items_without_known_words"],
+        )
 
 
 def main() -> None:
-    """Command line: items to embeddings."""
+    """Command line: items to embeddings and a card."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--items", type=Path, required=True)
     parser.add_argument("--embeddings", type=Path, required=True)
+    parser.add_argument("--card", type=Path, required=True)
     parser.add_argument("--settings", required=True)
     arguments = parser.parse_args()
-    settings = parse(Settings, arguments.settings)
-    vectors = embed(files.read_table(arguments.items, "items"), settings)
-    log.info("%d items, %d dimensions, %s", *vectors.shape, settings.method)
-    files.write_array(vectors, arguments.embeddings)
+    embed(
+        arguments.items,
+        arguments.embeddings,
+        arguments.card,
+        parse(Settings, arguments.settings),
+    )
 
 
 if __name__ == "__main__":

@@ -7,28 +7,28 @@ its k latents in the order of activation, strongest first, as the paper orders t
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass
-from pathlib import Path
 
+import numba
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from recscale import files, seeds
-from recscale.errors import UserError, run_command
-from recscale.item_ids.codes import collision_rate, item_id_table
+from recscale import seeds
+from recscale.errors import UserError
+from recscale.item_ids.quantiser import Quantiser, require_finite
 from recscale.logs import logger, progress
-from recscale.settings import parse
 
 log = logger("item_ids.sae")
+
+ROWS_IN_CACHE = 256  # vectors whose activations are made and looked through at once
+LATENTS_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The `item_ids.sae` block of the config, and the seed."""
+    """The `item_ids.sae` block of the config."""
 
-    seed: int
     latents: int
     active: int
     epochs: int
@@ -36,8 +36,101 @@ class Settings:
     learning_rate: float
 
 
+@dataclass(frozen=True)
+class SparseQuantiser(Quantiser):
+    """A fitted auto-encoder: encoder and decoder (latents, dimensions), threshold (latents,), bias
+    (dimensions,), and how many latents are active for an item."""
+
+    encoder: NDArray[np.float32]
+    decoder: NDArray[np.float32]
+    threshold: NDArray[np.float32]
+    bias: NDArray[np.float32]
+    active: int
+
+    @property
+    def width(self) -> int:
+        """Active latents an item."""
+        return int(self.active)
+
+    @property
+    def rec_tokens(self) -> int:
+        """Latents."""
+        return len(self.encoder)
+
+    def strongest(
+        self, vectors: NDArray[np.floating], count: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """The `count` strongest latents of each vector and their activations, (rows, count) each.
+
+        Strongest first, ties by the smaller number. Latents that do not fire follow those that do,
+        so that every item has the same number of codes.
+        """
+        torch.set_num_threads(1)  # sums would differ in their last bits between thread counts
+        encoder, bias = torch.from_numpy(self.encoder), torch.from_numpy(self.bias)
+        latents = np.empty((len(vectors), count), np.int64)
+        activations = np.empty((len(vectors), count), np.float32)
+        for start in range(0, len(vectors), ROWS_IN_CACHE):
+            rows = slice(start, start + ROWS_IN_CACHE)
+            data = torch.from_numpy(np.ascontiguousarray(vectors[rows], dtype=np.float32))
+            products = ((data - bias) @ encoder.T).numpy()
+            _keep_strongest(products, self.threshold, latents[rows], activations[rows])
+        return latents, activations
+
+    def candidates(self, vectors: NDArray[np.floating], count: int) -> NDArray[np.int64]:
+        """As `Quantiser.candidates`: further candidates have another last code.
+
+        Candidate j ends in the j-th strongest of the latents after the first `width` - 1; what is
+        beyond the last latent repeats it.
+        """
+        order, _ = self.strongest(vectors, min(self.width + count - 1, self.rec_tokens))
+        found = np.repeat(order[:, None, : self.width], count, axis=1)
+        last = np.minimum(np.arange(count) + self.width - 1, order.shape[1] - 1)
+        found[:, :, -1] = order[:, last]
+        return found
+
+    def reconstruct(self, vectors: NDArray[np.floating]) -> NDArray[np.float32]:
+        """The decoded latents with their activations, of which the codes keep the order only."""
+        latents, values = self.strongest(vectors, self.width)
+        weights = np.maximum(values, 0)[..., None]
+        return (weights * self.decoder[latents]).sum(1, dtype=np.float32) + self.bias
+
+
+@numba.njit(nogil=True, cache=True)
+def _keep_strongest(
+    products: NDArray, threshold: NDArray, latents: NDArray, activations: NDArray
+) -> None:
+    """Fill latents and activations (rows, count), strongest first, from products + threshold.
+
+    Most latents are weaker than the `count` strongest before them: they are passed over in blocks,
+    with no more than a comparison each.
+    """
+    rows, count = latents.shape
+    for row in range(rows):
+        kept = 0
+        for start in range(0, len(threshold), LATENTS_AT_ONCE):
+            end = min(start + LATENTS_AT_ONCE, len(threshold))
+            stronger = 0
+            for latent in range(start, end):
+                activation = products[row, latent] + threshold[latent]
+                stronger += kept < count or activation > activations[row, count - 1]
+            if stronger == 0:
+                continue
+            for latent in range(start, end):
+                activation = products[row, latent] + threshold[latent]
+                if kept == count and not activation > activations[row, count - 1]:
+                    continue
+                place = min(kept, count - 1)
+                while place > 0 and activations[row, place - 1] < activation:
+                    activations[row, place] = activations[row, place - 1]
+                    latents[row, place] = latents[row, place - 1]
+                    place -= 1
+                activations[row, place] = activation
+                latents[row, place] = latent
+                kept = min(kept + 1, count)
+
+
 class SparseAutoEncoder(torch.nn.Module):
-    """A TopK auto-encoder of `latents` latents, `active` of which may fire for an item."""
+    """What is trained: `latents` latents, of which the `active` strongest fire for an item."""
 
     def __init__(self, dimensions: int, latents: int, active: int) -> None:
         super().__init__()
@@ -65,14 +158,15 @@ class SparseAutoEncoder(torch.nn.Module):
         self.decoder.copy_(torch.nn.functional.normalize(self.decoder, dim=1))
 
 
-def train(vectors: NDArray[np.floating], settings: Settings) -> SparseAutoEncoder:
-    """Fit the auto-encoder to `vectors` (training items, dimensions).
+def fit(vectors: NDArray[np.floating], settings: Settings, seed: int) -> SparseQuantiser:
+    """Fit to the vectors (training items, or passages of general text, dimensions).
 
     Latents that did not fire during an epoch are given a new start at the items reconstructed
     worst, in the first half of training, so that the vocabulary is used.
 
     Raises:
-        UserError: fewer training items than latents, or more codes an item than latents.
+        UserError: fewer rows than latents, more codes an item than latents, or a vector that is not
+            finite.
     """
     if len(vectors) < settings.latents or settings.active > settings.latents:
         raise UserError(
@@ -80,14 +174,15 @@ def train(vectors: NDArray[np.floating], settings: Settings) -> SparseAutoEncode
             f"{settings.active} codes an item",
             "choose fewer latents than items and at least as many as codes",
         )
-    torch.set_num_threads(1)  # sums would differ in their last bits between thread counts
-    torch.manual_seed(seeds.derive(settings.seed, "sae", "weights"))
+    require_finite(vectors)
+    torch.set_num_threads(1)
+    torch.manual_seed(seeds.derive(seed, "sae", "weights"))
     data = torch.from_numpy(np.asarray(vectors, dtype=np.float32))
     model = SparseAutoEncoder(data.shape[1], settings.latents, settings.active)
     with torch.no_grad():
         model.bias.copy_(data.mean(0))
     optimiser = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
-    order = seeds.generator(settings.seed, "sae", "order")
+    order = seeds.generator(seed, "sae", "order")
     for epoch in progress(range(settings.epochs), desc="sae"):
         fired = torch.zeros(settings.latents, dtype=torch.bool)
         errors = torch.zeros(len(data))
@@ -106,7 +201,9 @@ def train(vectors: NDArray[np.floating], settings: Settings) -> SparseAutoEncode
     used = int(fired.sum())
     loss = float(errors.mean() / (data - data.mean(0)).square().sum(1).mean())
     log.info("unexplained variance %.4f, %d of %d latents fired", loss, used, settings.latents)
-    return model
+    parameters = (model.encoder, model.decoder, model.threshold, model.bias)
+    encoder, decoder, threshold, bias = (p.detach().numpy().copy() for p in parameters)
+    return SparseQuantiser(encoder, decoder, threshold, bias, settings.active)
 
 
 @torch.no_grad()
@@ -129,43 +226,3 @@ def _revive(
     for parameter in (model.decoder, model.encoder, model.threshold):
         for moment in ("exp_avg", "exp_avg_sq"):
             optimiser.state[parameter][moment][dead_rows] = 0.0
-
-
-@torch.no_grad()
-def encode(
-    model: SparseAutoEncoder, vectors: NDArray[np.floating], rows_at_once: int = 4096
-) -> NDArray[np.int64]:
-    """Codes (items, active) of `vectors`: latents by activation, ties by the smaller number.
-
-    An item on which fewer than `active` latents fire is given the next strongest ones as well, so
-    that every item has the same number of codes. A stable sort of all activations makes an item's
-    codes independent of the other rows.
-    """
-    codes = []
-    data = torch.from_numpy(np.asarray(vectors, dtype=np.float32))
-    for rows in data.split(rows_at_once):
-        order = torch.sort(model.activations(rows), dim=1, descending=True, stable=True).indices
-        codes.append(order[:, : model.active].numpy())
-    return np.concatenate(codes)
-
-
-def main() -> None:
-    """Command line: embeddings to semantic ids of all items, fitted on training items."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--items", type=Path, required=True)
-    parser.add_argument("--embeddings", type=Path, required=True)
-    parser.add_argument("--item-ids", type=Path, required=True)
-    parser.add_argument("--settings", required=True)
-    arguments = parser.parse_args()
-    settings = parse(Settings, arguments.settings)
-    items = files.read_table(arguments.items, "items", ["item_id", "split"])
-    vectors = files.read_array(arguments.embeddings)
-    model = train(vectors[(items["split"] == "train").to_numpy()], settings)
-    codes = encode(model, vectors)
-    log.info("%.1f %% of items share their codes", 100 * collision_rate(codes))
-    table = item_id_table(items["item_id"].to_numpy(), codes)
-    files.write_table(table, arguments.item_ids, "item_ids")
-
-
-if __name__ == "__main__":
-    run_command(main)
