@@ -27,7 +27,7 @@ VAE = rq_vae.Settings(
 def planted(items: int = 400, layers: int = 3, codes: int = 4, dimensions: int = 12):
     """Sums of one centroid a layer, each layer's a fifth of the scale before; and their codes."""
     rng = np.random.default_rng(2)
-    directions = np.linalg.qr(rng.normal(size=(dimensions, dimensions)))[0]
+    directions = np.linalg.qr(rng.normal(size=(dimensions, dimensions)))[0][: layers * codes]
     scale = 0.2 ** np.arange(layers)
     codebooks = directions.reshape(layers, codes, dimensions) * scale[:, None, None]
     parts = rng.integers(0, codes, (items, layers))
@@ -85,17 +85,30 @@ def test_a_wider_beam_is_no_worse_and_one_wider_than_all_codes_repeats_the_worst
     assert (found[:, 4:] == found[:, 3:4]).all() and len(np.unique(found[0])) == 4
 
 
-def test_planted_codes_are_recovered_up_to_their_numbers():
-    _, parts, vectors = planted()
-    fitted = rq_kmeans.fit(vectors, SHAPE, seed=1)
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_planted_codes_are_recovered_up_to_their_numbers(seed):
+    # Two codes a layer: with more, k-means may end in a local optimum. A beam of one: with more,
+    # faiss fits a layer to what all beams leave, the worse ones too.
+    _, parts, vectors = planted(codes=2)
+    vectors += np.random.default_rng(0).normal(size=vectors.shape).astype(np.float32) * 1e-3
+    fitted = rq_kmeans.fit(vectors, rq_kmeans.Settings(layers=3, codes=2, beam=1), seed)
     codes = fitted.encode(vectors)
-    assert fitted.width == 3 and fitted.rec_tokens == 12 and codes.dtype == np.uint16
+    assert fitted.width == 3 and fitted.rec_tokens == 6 and codes.dtype == np.uint16
     for layer in range(3):
         pairs = set(zip(parts[:, layer], codes[:, layer], strict=True))
-        assert len(pairs) == 4 and {code for _, code in pairs} == set(
-            range(4 * layer, 4 * layer + 4)
-        )
-    assert np.allclose(fitted.reconstruct(vectors), vectors, atol=1e-3)
+        assert len(pairs) == 2
+        assert {code for _, code in pairs} == {2 * layer, 2 * layer + 1}
+    error = ((fitted.reconstruct(vectors) - vectors) ** 2).sum()
+    assert error < 1e-3 * ((vectors - vectors.mean(0)) ** 2).sum()
+
+
+def test_rq_kmeans_with_a_beam_keeps_most_of_the_vectors():
+    vectors = planted()[2]
+    fitted = rq_kmeans.fit(vectors, SHAPE, seed=1)
+    error = ((fitted.reconstruct(vectors) - vectors) ** 2).sum()
+    assert error < 0.25 * ((vectors - vectors.mean(0)) ** 2).sum()
+    greedy = ResidualQuantiser(fitted.codebooks, beam=1)
+    assert error <= ((greedy.reconstruct(vectors) - vectors) ** 2).sum() * (1 + 1e-6)
 
 
 def test_decoded_codes_encode_to_themselves():
@@ -191,8 +204,8 @@ def test_breaking_ties_uses_more_codes_and_moves_no_unique_training_item(seed, i
     assert (broken[unique] == codes[unique]).all()
     candidates = fitted.candidates(vectors, CANDIDATES)
     moved = (broken != codes).any(1)
-    # One of every group stays, whoever moves has its new codes from its candidates.
-    assert moved.sum() <= len(codes) - len(before)
+    # One of every group stays, and whoever moves has its new codes from its candidates.
+    assert moved[train].sum() <= train.sum() - len(set(map(tuple, codes[train].tolist())))
     assert (candidates[moved] == broken[moved, None]).all(2).any(1).all()
     # Who moved is alone among those of its part, for whom its codes were free.
     assert (n_collisions(broken[train])[moved[train]] == 0).all()
@@ -202,11 +215,13 @@ def test_breaking_ties_uses_more_codes_and_moves_no_unique_training_item(seed, i
         assert tuple(codes[row].tolist()) in taken
 
 
-def test_most_ties_are_broken_where_codes_are_free():
-    fitted, vectors, codes, ids, train = crowded(0, 30)
-    broken = break_ties(fitted, vectors, codes, ids, train, seed=1)
-    shared = [(n_collisions(c) > 0).mean() for c in (codes, broken)]
-    assert shared[0] > 0.3 and shared[1] < 0.5 * shared[0]
+def test_collisions_fall_and_most_ties_are_broken_where_codes_are_free():
+    for seed in range(10):
+        for items, most in ((30, 0.5), (150, 1.0)):
+            fitted, vectors, codes, ids, train = crowded(seed, items)
+            broken = break_ties(fitted, vectors, codes, ids, train, seed=1)
+            shared = [(n_collisions(c) > 0).mean() for c in (codes, broken)]
+            assert shared[0] > 0.3 and shared[1] < most * shared[0]
 
 
 def test_held_out_items_move_no_training_item():

@@ -31,3 +31,20 @@ def test_tables_3_and_8_are_made_of_other_logs(tmp_path, monkeypatch, name):
     held_out = pd.read_csv(folder / f"paper/{name}/tables/table3.csv")
     assert len(held_out) >= 7
     assert not (folder / f"results/{name}/pretraining").exists()  # nothing else ran
+
+
+def test_the_method_of_semantic_ids_is_one_value_of_the_config(tmp_path, monkeypatch):
+    from recscale.data import example_log
+
+    folder = copy_of_repository(tmp_path / "copy")
+    monkeypatch.setattr(sys, "argv", ["log", "--folder", str(folder / "data/example_log")])
+    example_log.main()
+    options = ["--cores", "2", "--configfile", "config/example_log.yaml"]
+    done = snakemake(folder, *options, "--config", "item_ids={method: rq_kmeans}", "--", "table3")
+    assert done.returncode == 0, done.stdout
+    results = folder / "results/example_log"
+    assert not (results / "item_ids/sae.parquet").exists()
+    card = files.read_json(results / "item_ids/rq_kmeans.json")
+    assert (card["codes_an_item"], card["rec_tokens"]) == (6, 24)
+    tokenizer = files.read_json(results / "tokenizer/manifest.json")
+    assert tokenizer["rec_count"] == card["rec_tokens"]

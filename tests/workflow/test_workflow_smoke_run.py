@@ -72,7 +72,8 @@ def test_an_edit_of_the_walks_reruns_them_and_what_follows_and_nothing_else(buil
         file.write_text(text)
         os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert {"walks", "walk_sweep", "training_windows", "cpt", "fit", "table4", "fig1"} <= rerun
-    untouched = {"data", "embeddings", "sae", "association_rules", "graph", "tokenizer"}
+    untouched = {"data", "embeddings", "fit_item_ids", "encode_item_ids", "association_rules"}
+    untouched |= {"item_id_quality", "graph", "tokenizer"}
     assert not rerun & (untouched | {"general_text"})
 
 
@@ -92,7 +93,7 @@ def test_an_edit_is_seen_even_if_snakemakes_records_are_lost(built):
             records.rename(built / ".snakemake.dry")
         kept.rename(records)
     assert {"walks", "walk_sweep"} <= rerun
-    assert not rerun & {"data", "embeddings", "sae", "association_rules", "graph", "tokenizer"}
+    assert not rerun & {"data", "embeddings", "fit_item_ids", "association_rules", "graph"}
 
 
 def test_a_lost_table_is_one_job_and_seconds(built):
@@ -159,7 +160,8 @@ def test_two_runs_from_scratch_give_the_same_bytes(built, tmp_path):
     compared = 0
     for pattern in (
         "data/*.parquet",
-        "item_ids/*",
+        "item_ids/*.*",
+        "item_ids/quality/*",
         "rules/*.parquet",
         "rules/pairs/*",
         "graph/*.npz",
