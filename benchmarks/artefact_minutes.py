@@ -16,6 +16,7 @@ from pathlib import Path
 
 TARGETS = [
     *("table2", "table3", "table4", "table7", "table8", "table9", "item_id_methods"),
+    "ranking_strata",
     *("fig1", "fig2", "fig6a", "claims", "paper"),
     "all",
 ]

@@ -205,6 +205,9 @@ def ranks(
                     {
                         "arm": arm,
                         "budget": "matched",
+                        "validation": "real",
+                        "stratum": "head",
+                        "in_history": False,
                         "model": model,
                         "seed": seed,
                         "user_id": np.arange(users) * 3,

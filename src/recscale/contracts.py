@@ -27,6 +27,9 @@ HELD_OUT_DOMAINS = (
     "uih_ood",
     "uih_full_graph",
 )
+ORDERS = ("tstr", "trtr", "popularity", "random", "best")
+RANKING_ARMS = ("tstr", "trtr", "trtr_shuffled", "tstr_rewired", "both")
+STRATA = ("head", "middle", "tail", "outside")
 TOKEN_CLASSES = ("all", "id", "number", "template")
 
 
@@ -80,6 +83,14 @@ def _share(name: str, meaning: str, nullable: bool = False) -> Column:
     return Column(name, pa.float64(), meaning, nullable, minimum=0, maximum=1)
 
 
+_TRAINING_OF_ARM = (
+    Column("arm", _TEXT, "training data", allowed=RANKING_ARMS),
+    Column("budget", _TEXT, "examples of either arm", allowed=("matched", "own")),
+    Column("validation", _TEXT, "who stops a training", allowed=("real", "walks")),
+    Column("model", _TEXT, "GRU4Rec, ..., Popularity, ItemKNN"),
+    Column("seed", pa.int64(), "seed of the training"),
+)
+
 CONTRACTS: dict[str, Contract] = {
     "items": Contract(
         "an item",
@@ -111,6 +122,7 @@ CONTRACTS: dict[str, Contract] = {
         (
             Column("user_id", _ID, "number of the user"),
             Column("items", _IDS, "the training part: items in the order of time"),
+            Column("sessions", _IDS, "the session of each of these items"),
             Column("valid_item", _ID, "first item of the validation period", minimum=0),
             Column("test_item", _ID, "first item of the test period", minimum=0),
         ),
@@ -248,28 +260,47 @@ CONTRACTS: dict[str, Contract] = {
     "ranking": Contract(
         "a model's recall at one cutoff",
         (
-            Column("arm", _TEXT, "training data", allowed=("tstr", "trtr")),
-            Column("budget", _TEXT, "matched: both arms the same number of examples"),
-            Column("model", _TEXT, "GRU4Rec, SASRec, ..."),
-            Column("seed", pa.int64(), "seed of the training"),
-            Column("learning_rate", pa.float64(), "chosen by the sweep", minimum=0),
+            *_TRAINING_OF_ARM,
+            Column("learning_rate", pa.float64(), "chosen by the sweep; 0: none", minimum=0),
+            Column("examples", pa.int64(), "training examples", minimum=1),
+            Column("items", pa.int64(), "items ranked", minimum=1),
             Column("k", pa.int64(), "cutoff", minimum=1),
-            Column("recall", pa.float64(), "recall@k over the test users", minimum=0, maximum=1),
+            _share("recall", "recall@k over the test users"),
+            _share("ndcg", "NDCG@k over the test users"),
+            _share("recall_masked", "recall@k with history items hidden"),
+            _share("recall_unfiltered", "recall@k if items outside the vocabulary count as missed"),
             Column("n_test", pa.int64(), "test users", minimum=1),
-            Column("target_in_history", pa.float64(), "share of targets already bought"),
+            Column("n_left_out", pa.int64(), "users whose test item is outside", minimum=0),
+            _share("target_in_history", "targets already bought"),
         ),
     ),
     "ranks": Contract(
         "the rank of one test user's next item",
         (
-            Column("arm", _TEXT, "training data", allowed=("tstr", "trtr")),
-            Column("budget", _TEXT, "as in ranking"),
-            Column("model", _TEXT, "as in ranking"),
-            Column("seed", pa.int64(), "seed of the training"),
+            *_TRAINING_OF_ARM,
             Column("user_id", _ID, "test user"),
             Column("test_item", _ID, "the target"),
+            Column("stratum", _TEXT, "of the target's popularity", allowed=STRATA),
+            Column("in_history", pa.bool_(), "the target was already bought"),
             Column("rank", pa.int64(), "1 is best; ties count against the model", minimum=1),
             Column("rank_masked", pa.int64(), "the same with history items hidden", minimum=1),
         ),
+    ),
+    "world_trials": Contract(
+        "true and logged recall of one order of the items, in one simulated world",
+        (
+            Column("dial", _TEXT, "the bias that is on; none: the reference"),
+            _share("strength", "of the dial"),
+            Column("arm", _TEXT, "what orders the items", allowed=ORDERS),
+            Column("model", _TEXT, "GRU4Rec, ...; the arm where nothing is trained"),
+            Column("seed", pa.int64(), "of the world and the training", minimum=0),
+            Column("k", pa.int64(), "cutoff", minimum=1),
+            _share("true_recall", "chance that the true next item is among the first k"),
+            _share("logged_recall", "recall@k of the next item of the log"),
+            Column("n_test", pa.int64(), "test users", minimum=1),
+            Column("items", pa.int64(), "items that are ordered", minimum=1),
+            Column("examples", pa.int64(), "training examples of either arm", minimum=0),
+        ),
+        unique=("dial", "strength", "arm", "model", "seed", "k"),
     ),
 }

@@ -130,14 +130,19 @@ def read_arrow(
     if not isinstance(path, str | Path):
         return pa.concat_tables(read_arrow(part, contract, columns) for part in path)
     wanted = columns or [c.name for c in CONTRACTS[contract].columns]
-    present = set(parquet_schema(path).names)
-    missing = [c for c in wanted if c not in present]
-    if missing:
-        raise UserError(f"{path} lacks the column(s) {', '.join(missing)}", _REBUILD)
+    require_columns(path, wanted)
     try:
         return pq.read_table(path, columns=wanted)
     except (pa.ArrowException, OSError) as error:
         raise UserError(f"{path} is corrupt ({first_line(error)})", _REBUILD) from None
+
+
+def require_columns(path: str | Path, columns: Sequence[str]) -> None:
+    """Raise UserError if a Parquet file is missing, truncated or lacks one of these columns."""
+    present = set(parquet_schema(path).names)
+    missing = [c for c in columns if c not in present]
+    if missing:
+        raise UserError(f"{path} lacks the column(s) {', '.join(missing)}", _REBUILD)
 
 
 def parquet_schema(path: str | Path) -> pa.Schema:

@@ -47,6 +47,9 @@ def make_ranks() -> Callable[..., pd.DataFrame]:
                             {
                                 "arm": arm,
                                 "budget": "matched",
+                                "validation": "real",
+                                "stratum": "head",
+                                "in_history": False,
                                 "model": model,
                                 "seed": seed,
                                 "user_id": np.arange(400),

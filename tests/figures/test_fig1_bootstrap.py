@@ -5,9 +5,16 @@ import pandas as pd
 import pytest
 
 from recscale.errors import UserError
-from recscale.figures.fig1 import Setup, bootstrap, measure
+from recscale.figures.fig1 import Setup, bootstrap, with_equivalents
+from recscale.figures.fig1 import measure as measure_all
 
-SETUP = Setup("matched", (10, 100), seed=1, replicates=4000, vocabulary=1000)
+SETUP = Setup((10, 100), seed=1, replicates=4000, vocabulary=1000)
+
+
+def measure(*arguments) -> pd.DataFrame:
+    """The rows of the cutoffs asked for, without those that stand for the paper's."""
+    table = measure_all(*arguments)
+    return table[table["paper_k"].isna()]
 
 
 def frame(ranks: dict[tuple[str, int], list[int]], model: str = "SASRec") -> pd.DataFrame:
@@ -17,6 +24,9 @@ def frame(ranks: dict[tuple[str, int], list[int]], model: str = "SASRec") -> pd.
             {
                 "arm": arm,
                 "budget": "matched",
+                "validation": "real",
+                "stratum": "head",
+                "in_history": False,
                 "model": model,
                 "seed": seed,
                 "user_id": range(len(values)),
@@ -46,7 +56,7 @@ def test_recall_and_ratio_by_hand() -> None:
 def test_users_are_drawn_in_pairs() -> None:
     """Two arms with the same ranks have a ratio of 1 in every replicate, however few the users."""
     ranks = np.random.default_rng(0).integers(1, 25, 30).tolist()
-    setup = Setup("matched", (5, 10), seed=1, replicates=4000, vocabulary=1000)
+    setup = Setup((5, 10), seed=1, replicates=4000, vocabulary=1000)
     table = measure(frame({("tstr", 0): ranks, ("trtr", 0): ranks}), setup, 2.3)
     assert (table[["ratio", "ratio_low", "ratio_high"]] == 1).all(axis=None)
     assert (table["tstr_low"] < table["tstr"]).all() and (table["tstr"] < table["tstr_high"]).all()
@@ -102,7 +112,7 @@ def test_the_seed_decides_the_intervals_and_the_order_of_rows_does_not() -> None
     first = measure(rows, SETUP, 2.3)
     shuffled = rows.sample(frac=1, random_state=1)
     pd.testing.assert_frame_equal(first, measure(shuffled, SETUP, 2.3))
-    other = Setup("matched", (10, 100), seed=2, replicates=4000, vocabulary=1000)
+    other = Setup((10, 100), seed=2, replicates=4000, vocabulary=1000)
     drawn = [column for column in first if column.endswith(("_low", "_high"))]
     assert not first[drawn].equals(measure(rows, other, 2.3)[drawn])
     assert first.drop(columns=drawn).equals(measure(rows, other, 2.3).drop(columns=drawn))
@@ -110,11 +120,11 @@ def test_the_seed_decides_the_intervals_and_the_order_of_rows_does_not() -> None
 
 def test_cutoffs_near_chance_are_marked() -> None:
     ranks = {("tstr", 0): [1, 400], ("trtr", 0): [5, 300]}
-    setup = Setup("matched", (10, 100), seed=1, replicates=10, vocabulary=None)
+    setup = Setup((10, 100), seed=1, replicates=10, vocabulary=None)
     table = measure(frame(ranks), setup, 2.3)
     assert set(table["items"]) == {400} and set(table["items_from"]) == {"largest rank seen"}
     assert table["chance_marked"].tolist() == [False, True] * 2
-    small = Setup("matched", (10, 100), seed=1, replicates=10, vocabulary=399)
+    small = Setup((10, 100), seed=1, replicates=10, vocabulary=399)
     with pytest.raises(UserError, match="--vocabulary is 399"):
         measure(frame(ranks), small, 2.3)
 
@@ -138,3 +148,22 @@ def test_a_file_given_twice_and_an_unknown_budget_are_refused() -> None:
         measure(pd.concat([rows, rows]), SETUP, 2.3)
     with pytest.raises(UserError, match=r"no budget 'matched'.*own"):
         measure(rows.assign(budget="own"), SETUP, 2.3)
+
+
+def test_cutoffs_have_equivalents_at_the_papers_share_of_items() -> None:
+    assert with_equivalents((10, 1000), 1_800) == [(10, None), (1000, None), (1, 10), (10, 1000)]
+    assert with_equivalents((10,), 180_000) == [(10, None)]
+    ranks = frame({("tstr", 0): [1, 2, 900], ("trtr", 0): [1, 7, 900]})
+    table = measure_all(ranks, Setup((10, 1000), 1, 100, 1_800), 2.3)
+    small = table[(table["paper_k"] == 10) & (table["history_items"] == "ranked")].iloc[0]
+    assert (small["k"], small["tstr"]) == (1, pytest.approx(1 / 3))
+
+
+def test_ndcg_and_targets_outside_the_vocabulary() -> None:
+    ranks = frame({("tstr", 0): [1, 3, 900], ("trtr", 0): [1, 7, 900]})
+    outside = ranks.assign(stratum="outside", user_id=ranks["user_id"] + 10, rank=1001)
+    table = measure(pd.concat([ranks, outside]), SETUP, 2.3)
+    row = table[table["k"] == 10].iloc[0]
+    assert row["n_users"] == 3
+    assert row["tstr_ndcg"] == pytest.approx((1 + 0.5) / 3)
+    assert row["trtr_ndcg"] == pytest.approx((1 + 1 / 3) / 3)

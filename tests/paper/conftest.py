@@ -9,7 +9,16 @@ import pytest
 import tidy_inputs
 from recscale.figures import fig1, fig2, fig6a
 from recscale.paper import compile as paper
-from recscale.tables import item_id_methods, table2, table3, table4, table7, table8, table9
+from recscale.tables import (
+    item_id_methods,
+    ranking_arms,
+    table2,
+    table3,
+    table4,
+    table7,
+    table8,
+    table9,
+)
 from tidy_inputs import PUBLISHED, SIZES
 
 
@@ -53,6 +62,13 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "table9": (
             table9.main,
             ["--quality", quality, "--published", PUBLISHED / "table9_rq_sweep.csv"],
+        ),
+        "ranking_strata": (
+            ranking_arms.main,
+            [
+                *("--target", "ranking_strata", "--ranks", *ranks, "--cutoffs", 10, 100),
+                *("--seed", 1, "--replicates", 50),
+            ],
         ),
         "item_id_methods": (item_id_methods.main, ["--quality", quality]),
         "fig1": (fig1.main, ["--ranks", *ranks, *claims, "--seed", 1]),

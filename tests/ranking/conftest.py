@@ -23,11 +23,13 @@ N_ITEMS = 30
 
 @pytest.fixture
 def histories_table() -> Callable[..., pa.Table]:
-    """Build a `histories` table from rows (user_id, items, valid_item, test_item)."""
+    """Build a `histories` table from rows (user_id, items, valid_item, test_item); every item is a
+    session of its own."""
 
     def build(*rows: tuple[int, list[int], int, int]) -> pa.Table:
         names = ("user_id", "items", "valid_item", "test_item")
         columns = {name: [row[i] for row in rows] for i, name in enumerate(names)}
+        columns["sessions"] = [list(range(len(row[1]))) for row in rows]
         return pa.table(columns, schema=CONTRACTS["histories"].arrow_schema())
 
     return build
@@ -63,6 +65,7 @@ def cycle(tmp_path: Path) -> dict[str, Path]:
         {
             "user_id": users,
             "items": [s[:-2] for s in stretches],
+            "sessions": [list(range(len(s) - 2)) for s in stretches],
             "valid_item": [s[-2] for s in stretches],
             "test_item": [s[-1] for s in stretches],
         }
@@ -81,6 +84,8 @@ def settings() -> dict:
         "seed": 7,
         "seeds": 2,
         "examples": 150,
+        "own_examples": 100,
+        "min_item_count": 1,
         "history_length": 6,
         "epochs": 3,
         "patience": 2,

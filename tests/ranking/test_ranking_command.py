@@ -13,10 +13,11 @@ import pytest
 from recscale.contracts import check
 from recscale.errors import UserError
 from recscale.files import read_table, write_table
+from recscale.ranking.comparison import compare
 from recscale.ranking.compatibility import quiet_corner
-from recscale.ranking.examples import compare
-from recscale.ranking.settings import measurable, validation_cutoff
-from recscale.ranking.train import main, matched_budget
+from recscale.ranking.settings import Settings, measurable, validation_cutoff
+from recscale.ranking.train import budgets, main, strata
+from recscale.settings import build
 
 
 @pytest.fixture
@@ -50,6 +51,13 @@ def test_the_command_writes_what_the_contracts_say(command, arguments, tmp_path)
     assert set(ranking.learning_rate) <= {0.01, 0.03}
     assert (ranking.n_test == 60).all()
     assert (ranking.target_in_history == 0).all()  # no stretch goes round the cycle
+    assert (ranking.n_left_out == 0).all() and (ranking.recall_unfiltered == ranking.recall).all()
+    assert (ranking.examples == 150).all() and (ranking["items"] == 30).all()
+    assert set(ranking.validation) == {"real"} and not set(ranks.stratum) - {
+        "head",
+        "middle",
+        "tail",
+    }
     for row in ranking.itertuples():
         found = ranks[ranks.seed == row.seed]["rank"]
         assert row.recall == (found <= row.k).mean()
@@ -101,23 +109,35 @@ def test_files_of_different_data_are_refused(arguments, cycle, monkeypatch):
         main()
 
 
-def test_matched_budget(histories_table, walks_table, caplog, monkeypatch):
+def test_budgets(histories_table, walks_table, caplog, monkeypatch, settings):
     histories = histories_table((1, [1, 2, 3, 1, 2], 3, 1), (2, [1, 2], 3, 2))  # 4 + 1 examples
     found = compare(histories, walks_table([1, 2, 3], [3, 1, 2]), 5)  # 2 + 2 examples
     monkeypatch.setattr(logging.getLogger("recscale"), "propagate", True)
-    assert matched_budget(found, 3) == 3
+
+    def sizes_of(budget: str, **changes: int) -> dict[str, int]:
+        return budgets(found, budget, build(Settings, {**settings, **changes}, "settings"))
+
+    assert sizes_of("matched", examples=3) == {"tstr": 3, "trtr": 3}
     assert "fewer" not in caplog.text
-    assert matched_budget(found, 100) == 4
-    assert "fewer examples than the 100 asked for" in caplog.text
+    assert sizes_of("matched", examples=100) == {"tstr": 4, "trtr": 4}
+    assert "fewer examples than 100" in caplog.text
+    assert sizes_of("own", own_examples=100) == {"tstr": 4, "trtr": 5}
+    assert sizes_of("own", own_examples=3) == {"tstr": 2, "trtr": 3}
     sizes = {len(found.training_examples(arm, 4, 1)) for arm in ("tstr", "trtr")}
     assert sizes == {4}
 
 
-def test_an_arm_without_examples_is_refused(histories_table, walks_table):
+def test_strata_are_thirds_of_the_events(histories_table, walks_table):
+    bought = [1] * 6 + [2] * 3 + [3] * 3 + [4, 5, 6, 7, 8, 9]
+    found = compare(histories_table((1, bought, 1, 1)), walks_table(list(range(1, 10))), 3)
+    assert strata(found).tolist() == ["head", "middle", "middle", *["tail"] * 6]
+
+
+def test_an_arm_without_examples_is_refused(histories_table, walks_table, settings):
     histories = histories_table((1, [1], 1, 1), (2, [2], 2, 2))
     found = compare(histories, walks_table([1, 2]), 5)
     with pytest.raises(UserError, match="the trtr arm has no training example"):
-        matched_budget(found, 10)
+        budgets(found, "matched", build(Settings, settings, "settings"))
 
 
 def test_cutoffs_follow_the_vocabulary():

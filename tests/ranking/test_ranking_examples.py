@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from recscale.errors import UserError
-from recscale.ranking.examples import (
-    Examples,
-    Sequences,
-    Vocabulary,
-    compare,
-    count_prefixes,
-    sample_prefixes,
-)
+from recscale.ranking.arms import shuffle_sessions
+from recscale.ranking.comparison import compare
+from recscale.ranking.examples import Examples, Joined, Prefixes, count_prefixes
+from recscale.ranking.sequences import Sequences, Vocabulary
 
 
 def sequences(*lists: list[int]) -> Sequences:
@@ -42,21 +39,28 @@ def all_prefixes(lists: list[list[int]], length: int) -> list[tuple[list[int], i
     return [(s[max(0, i - length) : i], s[i]) for s in lists for i in range(1, len(s))]
 
 
+def sample(found: Sequences, size: int, length: int, seed: int) -> Examples:
+    drawn = Prefixes.sample(found, size, length, np.random.default_rng(seed))
+    assert len(drawn) == size
+    return drawn.take(np.arange(size))
+
+
 def test_prefixes_of_one_history():
-    found = sample_prefixes(sequences([4, 5, 6, 7]), 3, 2, np.random.default_rng(0))
+    found = sample(sequences([4, 5, 6, 7]), 3, 2, 0)
     assert as_pairs(found) == [([4], 5), ([4, 5], 6), ([5, 6], 7)]
 
 
 lists_of_items = st.lists(st.lists(st.integers(1, 9), max_size=7), min_size=1, max_size=8)
+filled_lists = st.lists(st.lists(st.integers(1, 9), min_size=1, max_size=7), min_size=1, max_size=8)
 
 
-@given(lists_of_items, st.integers(1, 4))
+@given(filled_lists, st.integers(1, 4))
 def test_taking_all_gives_every_prefix_once(lists, length):
     found = sequences(*lists)
     expected = all_prefixes(lists, length)
     assert count_prefixes(found) == len(expected)
     if expected:
-        drawn = sample_prefixes(found, len(expected), length, np.random.default_rng(1))
+        drawn = sample(found, len(expected), length, 1)
         assert as_pairs(drawn) == expected
 
 
@@ -65,7 +69,7 @@ def test_a_sample_has_no_example_twice_and_covers_all_alike():
     expected = all_prefixes(lists, 3)
     counts = dict.fromkeys((target for _, target in expected), 0)
     for seed in range(400):
-        pairs = as_pairs(sample_prefixes(sequences(*lists), 5, 3, np.random.default_rng(seed)))
+        pairs = as_pairs(sample(sequences(*lists), 5, 3, seed))
         assert all(pair in expected for pair in pairs)
         assert len({target for _, target in pairs}) == 5
         for _, target in pairs:
@@ -87,9 +91,12 @@ def test_sequence_operations_agree_with_lists(lists, data):
     assert as_lists(found.take(np.array(rows, dtype=np.int64))) == [lists[r] for r in rows]
 
 
-def test_vocabulary_numbers_the_common_items():
-    vocabulary = Vocabulary.common(sequences([9, 3, 5]), sequences([5, 9, 9], [7]))
+def test_vocabulary_numbers_the_common_items(walks_table, histories_table):
+    walks = walks_table([9, 3, 5], [9])
+    histories = histories_table((1, [5, 9, 9], 5, 5), (2, [7], 5, 5))
+    vocabulary = Vocabulary.common(walks, histories)
     assert vocabulary.items.tolist() == [5, 9]
+    assert Vocabulary.common(walks, histories, least=2).items.tolist() == [9]
     assert vocabulary.encode(np.array([3, 5, 9, 99, 0])).tolist() == [0, 1, 2, 0, 0]
     assert as_lists(vocabulary.filter(sequences([7, 9], [7], [9, 5, 3]))) == [[2], [], [2, 1]]
 
@@ -129,10 +136,12 @@ def test_training_examples_depend_on_seed_and_arm_only(histories_table, walks_ta
     sequence = [1, 2, 3, 4, 5, 6, 7, 8]
     histories = histories_table(*[(u, sequence, 1, 2) for u in range(8)])
     found = compare(histories, walks_table(*[sequence] * 8), 8)
-    drawn = {
-        (arm, s): found.training_examples(arm, 20, s) for arm in found.sequences for s in (1, 2)
-    }
-    again = found.training_examples("tstr", 20, 1)
+
+    def taken(arm: str, seed: int) -> Examples:
+        return found.training_examples(arm, 20, seed).take(np.arange(20))
+
+    drawn = {(arm, s): taken(arm, s) for arm in found.sequences for s in (1, 2)}
+    again = taken("tstr", 1)
     assert (again.lengths == drawn["tstr", 1].lengths).all()
     assert not (drawn["tstr", 2].lengths == drawn["tstr", 1].lengths).all()
     assert not (drawn["trtr", 1].lengths == drawn["tstr", 1].lengths).all()
@@ -150,3 +159,46 @@ def test_training_examples_depend_on_seed_and_arm_only(histories_table, walks_ta
 def test_nothing_to_compare_is_refused(histories_table, walks_table, rows, walks, said):
     with pytest.raises(UserError, match=said):
         compare(histories_table(*rows), walks_table(*walks), 3)
+
+
+def test_what_two_arms_have_together_is_one_after_the_other():
+    first, second = sequences([1, 2, 3]), sequences([7, 8], [4, 5, 6])
+    random = np.random.default_rng(0)
+    both = Joined((Prefixes.sample(first, 2, 3, random), Prefixes.sample(second, 3, 3, random)))
+    assert len(both) == 5
+    expected = [([1], 2), ([1, 2], 3), ([7], 8), ([4], 5), ([4, 5], 6)]
+    assert as_pairs(both.take(np.arange(5))) == expected
+    rows = np.array([4, 0, 2, 1])
+    assert as_pairs(both.take(rows)) == [expected[r] for r in rows]
+
+
+def test_shuffling_keeps_sessions_in_place_and_their_items_together():
+    found = sequences([1, 2, 3, 4, 5], [6, 7, 8])
+    sessions = sequences([9, 9, 9, 11, 11], [11, 11, 12])
+    shuffled = [as_lists(shuffle_sessions(found, sessions, seed)) for seed in range(20)]
+    for first, second in shuffled:
+        assert (sorted(first[:3]), sorted(first[3:])) == ([1, 2, 3], [4, 5])
+        assert (sorted(second[:2]), second[2:]) == ([6, 7], [8])
+    assert len({tuple(first) for first, _ in shuffled}) > 5
+
+
+def test_files_give_what_tables_give(histories_table, walks_table, tmp_path):
+    random = np.random.default_rng(3)
+    lists = [random.integers(1, 30, random.integers(2, 9)).tolist() for _ in range(300)]
+    histories = histories_table(*[(u, s, s[0], s[-1]) for u, s in enumerate(lists[:60])])
+    walks = walks_table(*lists)
+    pq.write_table(histories, tmp_path / "histories.parquet")
+    for n, part in enumerate((walks.slice(0, 100), walks.slice(100))):
+        pq.write_table(part, tmp_path / f"{n}.parquet")
+    shards = [tmp_path / "0.parquet", tmp_path / "1.parquet"]
+    first = compare(histories, walks, 4, seed=1)
+    second = compare([tmp_path / "histories.parquet"], shards, 4, seed=1, folder=tmp_path / "work")
+    assert len(first.synthetic_validation.users) > 0
+    for arm in ("tstr", "trtr"):
+        assert as_lists(first.sequences[arm]) == as_lists(second.sequences[arm])
+        taken = [c.training_examples(arm, 50, 1).take(np.arange(50)) for c in (first, second)]
+        assert as_pairs(taken[0]) == as_pairs(taken[1])
+    assert (first.test.users == second.test.users).all()
+    held_out = set(first.synthetic_validation.users.tolist())
+    assert len(first.sequences["tstr"]) == 300 - len(held_out)
+    assert first.validated_on_walks().validation is first.synthetic_validation

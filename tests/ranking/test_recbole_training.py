@@ -12,7 +12,7 @@ from recbole.model.sequential_recommender.stamp import STAMP
 from recscale.errors import UserError
 from recscale.files import read_arrow
 from recscale.ranking.arm import Arm
-from recscale.ranking.examples import Comparison, compare
+from recscale.ranking.comparison import Comparison, compare
 from recscale.ranking.models import MODELS
 from recscale.ranking.rank_metrics import recall
 from recscale.ranking.recbole_runner import Diverged, Trained, Training, train

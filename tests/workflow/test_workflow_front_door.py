@@ -37,7 +37,8 @@ def test_every_rung_dry_runs(repository, rung):
     assert done.returncode == 0, done.stdout
     counts = job_counts(done.stdout)
     assert counts["cpt"] == 4
-    assert counts["train_ranking"] == 2 * len(config(rung)["ranking"]["models"])
+    # Two arms: every model with two budgets, and two baselines.
+    assert counts["train_ranking"] == 2 * (2 * len(config(rung)["ranking"]["models"]) + 2)
     assert f"results/{rung}/" in done.stdout
     others = [f"results/{other}/" for other in RUNGS if other != rung]
     assert not any(other in done.stdout for other in others)
@@ -58,6 +59,8 @@ def test_controls_are_a_target_of_their_own(repository):
     counts = job_counts(snakemake(repository, "--profile", "mini", "-n", "all_controls").stdout)
     runs = yaml.safe_load((ROOT / "config/experiments.yaml").read_text())["runs"]
     assert counts["cpt"] == 4 + sum(run["control"] for run in runs.values())
+    # Three control arms, and two arms that walks stop, of two models each.
+    assert counts["train_ranking"] == 2 * (2 * 4 + 2) + 2 * (3 + 2)
 
 
 def test_a_run_shared_by_artefacts_is_trained_once(repository):

@@ -49,6 +49,9 @@ def check_dates_and_shares(values):
     for block, where in [(data, "data"), (general, "curriculum.general")]:
         if block["download"] and not block["folder"]:
             raise WorkflowError(f"config: {where}.folder: name the folder to download into")
+    unknown = set(values["ranking"]["control_models"]) - set(values["ranking"]["models"])
+    if unknown:
+        raise WorkflowError(f"config: ranking.control_models: {min(unknown)} is not in models")
     if walks["min_items"] > walks["max_items"]:
         raise WorkflowError("config: curriculum.walks: min_items is above max_items")
 

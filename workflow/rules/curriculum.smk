@@ -8,6 +8,7 @@ GRAPH_OF = {
     "uih_ood": "held_out",  # held-out UIH on unseen edges
     "uih_full_graph": "full",  # held-out UIH on all edges
     "ranking": "train",  # the TSTR arm of Figure 1
+    "rewired": "rewired",  # its control: popularity and nothing else
 }
 HOW_TO_WALK = {
     key: value for key, value in WALKS.items() if key not in [*GRAPH_OF, "sweep", "shards"]
@@ -123,6 +124,26 @@ rule graph:
         " --train {output.train} --held-out {output.held_out} --full {output.full} --card {output.card} > {log} 2>&1"
 
 
+rule rewired_graph:
+    """The training graph with its degrees and no other structure: a control for Figure 1."""
+    input:
+        graph=rules.graph.output.train,
+        code=code("curriculum.rewired"),
+    output:
+        f"{RESULTS}/graph/rewired.npz",
+    log:
+        f"logs/rewired_graph/{NAME}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/rewired_graph.tsv"
+    conda:
+        "../../envs/curriculum.yaml"
+    params:
+        settings=settings(seed=SEED),
+    shell:
+        "python -m recscale.curriculum.rewired --graph {input.graph} --rewired {output}"
+        " --settings {params.settings:q} > {log} 2>&1"
+
+
 rule walks:
     """Layer 2: one shard of a set of synthetic user interaction histories, walks on a graph."""
     input:
@@ -141,7 +162,9 @@ rule walks:
         "../../envs/curriculum.yaml"
     params:
         shards=WALKS["shards"],
-        settings=lambda wildcards: settings(HOW_TO_WALK, seed=SEED, walks=WALKS[wildcards.stream]),
+        settings=lambda wildcards: settings(
+            HOW_TO_WALK, seed=SEED, walks=WALKS.get(wildcards.stream, WALKS["ranking"])
+        ),
     shell:
         "python -m recscale.curriculum.walks --graph {input.graph} --stream {wildcards.stream}"
         " --shard {wildcards.shard} --shards {params.shards} --walks {output} --threads {threads}"

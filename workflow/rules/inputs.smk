@@ -88,6 +88,16 @@ def general_embeddings_option(wildcards, input):
     return f"--general-embeddings {input.general}" if input.general else ""
 
 
+def rewired_walks(wildcards):
+    """The walks of the rewired graph, for the arm that trains on them."""
+    return walk_shards("rewired") if wildcards.arm == "tstr_rewired" else []
+
+
+def rewired_walks_option(wildcards, input):
+    """The flag that names them."""
+    return f"--rewired-walks {input.rewired}" if input.rewired else ""
+
+
 def training_windows(domain):
     """Settings of a training domain's windows: how many sentences it may show."""
     text = config["curriculum"]["text"]

@@ -165,6 +165,56 @@ rule item_id_methods:
         " --rung {params.rung} --name {params.name} --out-prefix {params.prefix} > {log} 2>&1"
 
 
+rule ranking_strata:
+    """Figure 1 by the target's popularity and place in the history, with baselines."""
+    input:
+        ranks=[*RANKS, *BASELINE_RANKS],
+        code=code("tables.ranking_arms"),
+    output:
+        **shown(table("ranking_strata"), "ranking_strata", "Tables"),
+    log:
+        f"logs/ranking_strata/{NAME}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/ranking_strata.tsv"
+    conda:
+        "../../envs/paper.yaml"
+    params:
+        prefix=prefix,
+        rung=RUNG,
+        name=NAME,
+        seed=SEED,
+        cutoffs=RANKING["cutoffs"],
+    shell:
+        "python -m recscale.tables.ranking_arms --target ranking_strata --ranks {input.ranks}"
+        " --seed {params.seed} --cutoffs {params.cutoffs} --rung {params.rung}"
+        " --name {params.name} --out-prefix {params.prefix} > {log} 2>&1"
+
+
+rule ranking_controls:
+    """The arms that could refute Figure 1's reading."""
+    input:
+        ranks=[*RANKS, *BASELINE_RANKS, *CONTROL_RANKS],
+        code=code("tables.ranking_arms"),
+    output:
+        **shown(table("ranking_controls"), "ranking_controls", "Tables"),
+    log:
+        f"logs/ranking_controls/{NAME}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/ranking_controls.tsv"
+    conda:
+        "../../envs/paper.yaml"
+    params:
+        prefix=prefix,
+        rung=RUNG,
+        name=NAME,
+        seed=SEED,
+        cutoffs=RANKING["cutoffs"],
+    shell:
+        "python -m recscale.tables.ranking_arms --target ranking_controls --ranks {input.ranks}"
+        " --seed {params.seed} --cutoffs {params.cutoffs} --rung {params.rung}"
+        " --name {params.name} --out-prefix {params.prefix} > {log} 2>&1"
+
+
 rule fig1:
     """Recall of models trained on synthetic against models trained on real histories."""
     input:
@@ -278,7 +328,16 @@ rule claims:
         " --rung {params.rung} --out {output} > {log} 2>&1"
 
 
-TABLES = ["table2", "table3", "table4", "table7", "table8", "table9", "item_id_methods"]
+TABLES = [
+    "table2",
+    "table3",
+    "table4",
+    "table7",
+    "table8",
+    "table9",
+    "item_id_methods",
+    "ranking_strata",
+]
 FIGURES = ["fig1", "fig2", "fig6a"]
 
 
@@ -326,9 +385,10 @@ rule all:
 
 
 rule all_controls:
-    """The paper's artefacts and the fits of the control runs that it lacks."""
+    """The paper's artefacts and the controls that it lacks: ranking arms, and fits of runs."""
     input:
         rules.all.input,
+        rules.ranking_controls.output,
         expand(
             rules.fit.output[0],
             run=[name for name, run in EXPERIMENTS["runs"].items() if run["control"]],

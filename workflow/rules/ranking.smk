@@ -1,6 +1,9 @@
 """Section 5.2, Figure 1: sequential recommenders trained on synthetic or on real histories."""
 
+RANKING = config["ranking"]
 ARMS = ["tstr", "trtr"]
+CONTROL_ARMS = ["trtr_shuffled", "tstr_rewired", "both"]
+BASELINES = ["Popularity", "ItemKNN"]
 
 
 rule train_ranking:
@@ -9,28 +12,62 @@ rule train_ranking:
         item_table=rules.data.output.item_table,
         histories=rules.data.output.histories,
         walks=walk_shards("ranking"),
+        rewired=rewired_walks,
         code=code("ranking.train"),
     output:
-        ranking=f"{RESULTS}/ranking/{{arm}}-{{model}}.parquet",
-        ranks=f"{RESULTS}/ranking/{{arm}}-{{model}}-ranks.parquet",
+        ranking=f"{RESULTS}/ranking/{{budget}}-{{validation}}/{{arm}}-{{model}}.parquet",
+        ranks=f"{RESULTS}/ranking/{{budget}}-{{validation}}/{{arm}}-{{model}}-ranks.parquet",
     log:
-        f"logs/train_ranking/{NAME}-{{arm}}-{{model}}.log",
+        f"logs/train_ranking/{NAME}-{{budget}}-{{validation}}-{{arm}}-{{model}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/train_ranking-{{arm}}-{{model}}.tsv"
+        f"{RESULTS}/benchmarks/train_ranking-{{budget}}-{{validation}}-{{arm}}-{{model}}.tsv"
+    wildcard_constraints:
+        budget="matched|own",
+        validation="real|walks",
+        model="|".join([*RANKING["models"], *BASELINES]),
     conda:
         "../../envs/ranking.yaml"
     params:
-        work_folder=f"{RESULTS}/ranking/{{arm}}-{{model}}.work",
-        settings=settings(
-            {key: value for key, value in config["ranking"].items() if key != "models"},
-            seed=SEED,
-            threads=1,
-        ),
+        work_folder=f"{RESULTS}/ranking/{{budget}}-{{validation}}/{{arm}}-{{model}}.work",
+        rewired=rewired_walks_option,
+        settings=settings(but(RANKING, "models", "control_models"), seed=SEED, threads=1),
     shell:
-        "python -m recscale.ranking.train --arm {wildcards.arm} --model {wildcards.model}"
+        "python -m recscale.ranking.train --arm {wildcards.arm} --budget {wildcards.budget}"
+        " --validation {wildcards.validation} --model {wildcards.model}"
         " --items {input.item_table} --histories {input.histories} --walks {input.walks}"
-        " --ranking {output.ranking} --ranks {output.ranks} --work-folder {params.work_folder}"
-        " --settings {params.settings:q} > {log} 2>&1"
+        " {params.rewired} --ranking {output.ranking} --ranks {output.ranks}"
+        " --work-folder {params.work_folder} --settings {params.settings:q} > {log} 2>&1"
 
 
-RANKS = expand(rules.train_ranking.output.ranks, arm=ARMS, model=config["ranking"]["models"])
+# Figure 1: every model on both arms, with as many examples in either and with each arm's own.
+RANKS = expand(
+    rules.train_ranking.output.ranks,
+    budget=["matched", "own"],
+    validation="real",
+    arm=ARMS,
+    model=RANKING["models"],
+)
+BASELINE_RANKS = expand(
+    rules.train_ranking.output.ranks,
+    budget="matched",
+    validation="real",
+    arm=ARMS,
+    model=BASELINES,
+)
+# What could refute its reading: other arms, and trainings that held-out walks stop.
+CONTROL_RANKS = [
+    *expand(
+        rules.train_ranking.output.ranks,
+        budget="matched",
+        validation="real",
+        arm=CONTROL_ARMS,
+        model=RANKING["control_models"],
+    ),
+    *expand(
+        rules.train_ranking.output.ranks,
+        budget="matched",
+        validation="walks",
+        arm=ARMS,
+        model=RANKING["control_models"],
+    ),
+]

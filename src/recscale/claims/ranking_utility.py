@@ -15,6 +15,7 @@ from recscale.seeds import generator
 
 ARMS = ("tstr", "trtr")
 DECIDING_BUDGET = "matched"
+DECIDING_VALIDATION = "real"
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,11 @@ def ranking_sasrec_gain(claim: Claim, evidence: Evidence) -> Outcome:
 
 def _matched(evidence: Evidence) -> pd.DataFrame:
     ranks = given(evidence.ranks, "ranks")
-    ranks = ranks[ranks["budget"] == DECIDING_BUDGET]
+    ranks = ranks[
+        (ranks["budget"] == DECIDING_BUDGET)
+        & (ranks["validation"] == DECIDING_VALIDATION)
+        & (ranks["stratum"] != "outside")
+    ]
     if not set(ARMS) <= set(ranks["arm"]):
         raise NotMeasured("no ranks of both arms with the matched budget yet")
     return ranks

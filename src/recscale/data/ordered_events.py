@@ -129,6 +129,7 @@ class OrderedEvents:
             """
             SELECT user_id,
                    list(item_id ORDER BY position) FILTER (time < $train) AS items,
+                   list(session_id ORDER BY position) FILTER (time < $train) AS sessions,
                    arg_min(item_id, position)
                        FILTER (time >= $train AND time < $valid) AS valid_item,
                    arg_min(item_id, position) FILTER (time >= $valid) AS test_item

@@ -35,13 +35,14 @@ ARMS = ("tstr", "trtr")
 RANKS = {"ranked": "rank", "hidden": "rank_masked"}  # what becomes of items of the history
 CHANCE_LIMIT = 0.2  # a cutoff where a random order reaches more than this is marked
 CLAIM = "ranking_sasrec_gain"  # the one number the paper prints: SASRec at 100
+DRAWN_BUDGET = "matched"
+PAPER_ITEMS = 180_000  # Table 8: what the chosen walks reach, which the paper's models rank
 
 
 @dataclass(frozen=True)
 class Setup:
     """What to count, and how to redraw."""
 
-    budget: str
     cutoffs: tuple[int, ...]
     seed: int
     replicates: int
@@ -116,22 +117,36 @@ def _ratio(over: NDArray[np.float64], under: NDArray[np.float64]) -> NDArray[np.
         return over / under
 
 
+def with_equivalents(cutoffs: Sequence[int], items: int) -> list[tuple[int, int | None]]:
+    """The cutoffs, and those that are the same share of `items` as the paper's were of its items.
+
+    The second of a pair is the paper's cutoff that the first stands for, None for itself.
+    """
+    shares = [max(1, round(k * items / PAPER_ITEMS)) for k in cutoffs]
+    return [
+        *((k, None) for k in cutoffs),
+        *((small, k) for small, k in zip(shares, cutoffs, strict=True) if items < PAPER_ITEMS),
+    ]
+
+
 def measure(ranks: pd.DataFrame, setup: Setup, published_gain: float) -> pd.DataFrame:
     """Recall of both arms and their ratio, with 95 % intervals.
 
     Returns:
-        One row per treatment of history items, model and cutoff: columns history_items (ranked or
-        hidden), budget, model, k, n_users, tstr_seeds, trtr_seeds, tstr, tstr_low, tstr_high, trtr,
-        trtr_low, trtr_high, ratio, ratio_low, ratio_high, chance (k / items), chance_marked, items,
-        items_from, published_ratio. A ratio over a recall of zero is empty.
+        One row per budget, treatment of history items, model and cutoff: columns budget,
+        history_items (ranked or hidden), model, k, paper_k (empty, or the paper's cutoff of which k
+        is the same share of all items), n_users, tstr_seeds, trtr_seeds, tstr, tstr_low, tstr_high,
+        trtr, trtr_low, trtr_high, ratio, ratio_low, ratio_high, tstr_ndcg, trtr_ndcg, chance
+        (k / items), chance_marked, items, items_from, published_ratio. A ratio over a recall of
+        zero is empty.
 
     Raises:
-        UserError: no row has the budget, or the arms do not pair.
+        UserError: no row has the budget that is drawn, or the arms do not pair.
     """
-    kept = ranks[ranks["budget"] == setup.budget]
-    if kept.empty:
-        known = ", ".join(sorted(ranks["budget"].unique()))
-        raise UserError(f"--ranks hold no budget {setup.budget!r}", f"known: {known}")
+    kept = ranks[ranks["stratum"] != "outside"]
+    if DRAWN_BUDGET not in set(kept["budget"]):
+        known = ", ".join(sorted(kept["budget"].unique()))
+        raise UserError(f"--ranks hold no budget {DRAWN_BUDGET!r}", f"known: {known}")
     largest = int(kept["rank"].max())
     items = setup.vocabulary or largest
     if items < largest:
@@ -140,18 +155,21 @@ def measure(ranks: pd.DataFrame, setup: Setup, published_gain: float) -> pd.Data
             "pass the number of items the models rank",
         )
     rows: list[dict[str, Any]] = []
+    cutoffs = with_equivalents(setup.cutoffs, items)
+    values = [k for k, _ in cutoffs]
     for history, column in RANKS.items():
-        for model, of_model in kept.groupby("model", sort=True):
-            arrays = rank_arrays(of_model, column, str(model))
+        for (budget, model), of_model in kept.groupby(["budget", "model"], sort=True):
+            arrays = rank_arrays(of_model, column, f"{model}, budget {budget}")
             # The same users are redrawn for both treatments, so that they can be compared.
-            random = generator(setup.seed, "fig1", str(model))
-            redrawn = bootstrap(arrays, setup.cutoffs, setup.replicates, random)
-            for index, k in enumerate(setup.cutoffs):
+            random = generator(setup.seed, "fig1", str(budget), str(model))
+            redrawn = bootstrap(arrays, values, setup.replicates, random)
+            for index, (k, paper_k) in enumerate(cutoffs):
                 row: dict[str, Any] = {
+                    "budget": budget,
                     "history_items": history,
-                    "budget": setup.budget,
                     "model": model,
                     "k": k,
+                    "paper_k": paper_k,
                     "n_users": arrays["tstr"].shape[1],
                 }
                 row.update({f"{arm}_seeds": arrays[arm].shape[0] for arm in ARMS})
@@ -161,19 +179,29 @@ def measure(ranks: pd.DataFrame, setup: Setup, published_gain: float) -> pd.Data
                 row["ratio"] = row["tstr"] / row["trtr"] if row["trtr"] else float("nan")
                 ratios = _ratio(redrawn["tstr"][:, index], redrawn["trtr"][:, index])
                 row["ratio_low"], row["ratio_high"] = _interval(ratios)
+                for arm in ARMS:
+                    gain = np.where(arrays[arm] <= k, 1 / np.log2(1.0 + arrays[arm]), 0.0)
+                    row[f"{arm}_ndcg"] = float(gain.mean())
                 row["chance"] = min(1.0, k / items)
                 row["chance_marked"] = row["chance"] > CHANCE_LIMIT
                 row["items"] = items
                 row["items_from"] = "ranking" if setup.vocabulary else "largest rank seen"
-                printed = model == "SASRec" and k == 100
+                printed = model == "SASRec" and k == 100 and paper_k is None
                 row["published_ratio"] = published_gain if printed else float("nan")
                 rows.append(row)
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).astype({"paper_k": "Int64"})
+
+
+def drawn_rows(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `measure` that the figure draws: one budget, items of the history ranked."""
+    shown = (table["history_items"] == "ranked") & table["paper_k"].isna()
+    return table[shown & (table["budget"] == DRAWN_BUDGET)]
 
 
 def to_latex(table: pd.DataFrame, artefact: Artefact) -> str:
-    """The figure and, below it, a table of what it shows."""
-    shown = table[table["history_items"] == "ranked"]
+    """The figure and, below it, a table of what it shows, for both budgets."""
+    ranked = table[table["history_items"] == "ranked"]
+    shown = drawn_rows(table)
     first = shown.iloc[0]
     caption = (
         f"Recall@K of models trained on synthetic walks (TSTR) and on real histories (TRTR), "
@@ -185,20 +213,27 @@ def to_latex(table: pd.DataFrame, artefact: Artefact) -> str:
         f"{CHANCE_LIMIT:g}. Star: the only ratio the paper prints."
     )
     lines = []
-    for row in each_row(shown):
+    for row in each_row(ranked):
         mark = r"$^\dagger$" if row.chance_marked else ""
-        cells = [latex.escape(row.model), f"{row.k}{mark}"]
+        share = "" if pd.isna(row.paper_k) else f" (of {row.paper_k})"
+        cells = [latex.escape(row.budget), latex.escape(row.model), f"{row.k}{mark}{share}"]
         for arm in ARMS:
             value, low, high = (getattr(row, arm + end) for end in ("", "_low", "_high"))
             cells.append(f"{fixed(value, 3)} {interval(low, high, 3)}")
         ratio = f"{fixed(row.ratio, 2)} {interval(row.ratio_low, row.ratio_high, 2)}"
-        cells += [ratio, fixed(row.published_ratio, 2)]
+        cells += [ratio, f"{fixed(row.tstr_ndcg, 3)}, {fixed(row.trtr_ndcg, 3)}"]
+        cells.append(fixed(row.published_ratio, 2))
         lines.append(latex.row(cells))
-    header = [latex.row(["Model", "K", "TSTR", "TRTR", "Ratio", "Paper's ratio"])]
+    names = ("Budget", "Model", "K", "TSTR", "TRTR", "Ratio", "NDCG", "Paper's ratio")
+    header = [latex.row(names)]
     tag, label = f"{artefact.target}, {artefact.tag}", artefact.target
-    body = latex.tabular("lrrrrr", header, [lines])
+    body = latex.tabular("llrrrrrr", header, [lines])
+    values = (
+        f"The values of Figure~\\ref{{fig:{label}}}, and the same with each arm's own amount "
+        "of data. K (of k): the share of all items that k is of the paper's."
+    )
     return latex.figure(tag, label, caption, artefact.path("pdf").name, wide=True) + latex.table(
-        tag, f"{label}-values", f"The values of Figure~\\ref{{fig:{label}}}.", body, wide=True
+        tag, f"{label}-values", values, body, wide=True
     )
 
 
@@ -207,7 +242,6 @@ def main() -> None:
     parser = command_line(__doc__)
     parser.add_argument("--ranks", type=Path, nargs="+", required=True)
     parser.add_argument("--published", type=Path, required=True, help="claims.csv")
-    parser.add_argument("--budget", default="matched")
     parser.add_argument("--cutoffs", type=int, nargs="+", default=[10, 100, 1000])
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--replicates", type=int, default=2000)
@@ -218,14 +252,13 @@ def main() -> None:
     if CLAIM not in claims.index:
         raise UserError(f"{arguments.published} lacks the claim {CLAIM}", "restore the file")
     setup = Setup(
-        arguments.budget,
         tuple(sorted(arguments.cutoffs)),
         arguments.seed,
         arguments.replicates,
         arguments.vocabulary,
     )
     table = measure(read_tables(arguments.ranks, "ranks"), setup, float(claims[CLAIM]))
-    draw(table, artefact)
+    draw(drawn_rows(table), artefact)
     artefact.write_csv(table)
     artefact.write_tex(to_latex(table, artefact))
 

@@ -26,10 +26,9 @@ STAR: dict[str, Any] = {
 }
 
 
-def draw(table: pd.DataFrame, artefact: Artefact) -> None:
-    """Draw `recscale.figures.fig1.measure`'s table (items of the history ranked) to PDF and SVG."""
+def draw(shown: pd.DataFrame, artefact: Artefact) -> None:
+    """Draw the rows of `recscale.figures.fig1.drawn_rows` to PDF and SVG."""
     style.theme()
-    shown = table[table["history_items"] == "ranked"]
     models = list(dict.fromkeys(shown["model"]))
     width = style.DOUBLE_COLUMN if len(models) > 2 else 0.75 * style.DOUBLE_COLUMN
     figure, grid = plt.subplots(

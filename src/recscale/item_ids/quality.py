@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from recscale import seeds
 from recscale.item_ids.codes import n_collisions
 from recscale.item_ids.decoding import CodeIndex
-from recscale.item_ids.quantiser import Quantiser
+from recscale.item_ids.quantiser import ROWS_AT_ONCE, Quantiser
 
 SAMPLE_ITEMS = 100_000  # items among which neighbours and prefixes are compared
 QUERIES = 1_000  # of them, whose neighbours are compared
@@ -63,8 +63,11 @@ def code_use(codes: NDArray[np.uint16], rec_tokens: int) -> tuple[float, float]:
 def unexplained_variance(quantiser: Quantiser, vectors: NDArray[np.floating]) -> float:
     """Squared error of the reconstruction over the variance, of vectors (rows, dimensions)."""
     data = np.asarray(vectors, dtype=np.float32)
-    error = np.square(quantiser.reconstruct(data) - data).sum(1, dtype=np.float64).mean()
-    return float(error / np.square(data - data.mean(0)).sum(1, dtype=np.float64).mean())
+    error = 0.0
+    for start in range(0, len(data), ROWS_AT_ONCE):
+        part = data[start : start + ROWS_AT_ONCE]
+        error += np.square(quantiser.reconstruct(part) - part).sum(dtype=np.float64)
+    return float(error / np.square(data - data.mean(0)).sum(dtype=np.float64))
 
 
 def neighbour_overlap(

@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+ROWS_IN_CACHE = 256  # vectors whose products are made and looked through at once
+
 
 @numba.njit(nogil=True, cache=True)
 def _search(
@@ -99,10 +101,13 @@ def search(
     if gram is None:
         gram = inner_products(codebooks)
     torch.set_num_threads(1)
-    data = torch.from_numpy(np.ascontiguousarray(vectors, dtype=np.float32))
-    products = (data @ torch.from_numpy(_centroids(codebooks)).T).numpy()
+    centroids = torch.from_numpy(_centroids(codebooks))
     found = np.empty((len(vectors), beam, layers), np.int64)
-    _search(products, gram, codes, layers, found, np.empty((len(vectors), beam)))
+    for start in range(0, len(vectors), ROWS_IN_CACHE):
+        rows = slice(start, start + ROWS_IN_CACHE)
+        data = torch.from_numpy(np.ascontiguousarray(vectors[rows], dtype=np.float32))
+        products = (data @ centroids.T).numpy()
+        _search(products, gram, codes, layers, found[rows], np.empty((len(data), beam)))
     return found
 
 

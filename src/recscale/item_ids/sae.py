@@ -69,11 +69,12 @@ class SparseQuantiser(Quantiser):
         encoder, bias = torch.from_numpy(self.encoder), torch.from_numpy(self.bias)
         latents = np.empty((len(vectors), count), np.int64)
         activations = np.empty((len(vectors), count), np.float32)
+        products = torch.empty(min(len(vectors), ROWS_IN_CACHE), self.rec_tokens)
         for start in range(0, len(vectors), ROWS_IN_CACHE):
             rows = slice(start, start + ROWS_IN_CACHE)
             data = torch.from_numpy(np.ascontiguousarray(vectors[rows], dtype=np.float32))
-            products = ((data - bias) @ encoder.T).numpy()
-            _keep_strongest(products, self.threshold, latents[rows], activations[rows])
+            made = torch.mm(data - bias, encoder.T, out=products[: len(data)]).numpy()
+            _keep_strongest(made, self.threshold, latents[rows], activations[rows])
         return latents, activations
 
     def candidates(self, vectors: NDArray[np.floating], count: int) -> NDArray[np.int64]:
@@ -108,15 +109,17 @@ def _keep_strongest(
     for row in range(rows):
         kept = 0
         for start in range(0, len(threshold), LATENTS_AT_ONCE):
-            end = min(start + LATENTS_AT_ONCE, len(threshold))
-            stronger = 0
-            for latent in range(start, end):
-                activation = products[row, latent] + threshold[latent]
-                stronger += kept < count or activation > activations[row, count - 1]
-            if stronger == 0:
-                continue
-            for latent in range(start, end):
-                activation = products[row, latent] + threshold[latent]
+            made = products[row, start : start + LATENTS_AT_ONCE]
+            offset = threshold[start : start + LATENTS_AT_ONCE]
+            if kept == count:
+                weakest = activations[row, count - 1]
+                stronger = 0
+                for n in range(len(made)):
+                    stronger += made[n] + offset[n] > weakest
+                if stronger == 0:
+                    continue
+            for n in range(len(made)):
+                activation = made[n] + offset[n]
                 if kept == count and not activation > activations[row, count - 1]:
                     continue
                 place = min(kept, count - 1)
@@ -125,7 +128,7 @@ def _keep_strongest(
                     latents[row, place] = latents[row, place - 1]
                     place -= 1
                 activations[row, place] = activation
-                latents[row, place] = latent
+                latents[row, place] = start + n
                 kept = min(kept + 1, count)
 
 

@@ -20,7 +20,10 @@ from recscale.artefact import read_columns, read_keys, read_runs
 from recscale.errors import UserError, first_line, run_command
 from recscale.labels import RUNGS
 
-TABLES = ("table2", "table3", "table4", "table7", "table8", "table9", "item_id_methods")
+TABLES = (
+    *("table2", "table3", "table4", "table7", "table8", "table9"),
+    *("item_id_methods", "ranking_strata"),
+)
 FIGURES = ("fig1", "fig2", "fig6a")
 VERDICTS = ("id", "where", "claim", "published", "measured", "verdict", "reason", "rung")
 CARD = ("source", "events", "users", "sessions", "items", "training_items", "histories")

@@ -15,9 +15,10 @@ import torch
 
 from recscale.errors import UserError
 from recscale.logs import logger
-from recscale.ranking.examples import Comparison, Examples
+from recscale.ranking.comparison import Comparison
+from recscale.ranking.examples import TrainingExamples
 from recscale.ranking.rank_metrics import Ranks
-from recscale.ranking.recbole_runner import Diverged, Training, train
+from recscale.ranking.recbole_runner import Diverged, Trained, Training, train
 from recscale.ranking.settings import Settings, validation_cutoff
 from recscale.seeds import derive
 
@@ -53,7 +54,7 @@ class Arm:
     name: str
     model: str
     comparison: Comparison
-    examples: Examples
+    examples: TrainingExamples
     settings: Settings
 
     def choose_learning_rate(self) -> float:
@@ -105,8 +106,28 @@ class Arm:
         with ProcessPoolExecutor(processes, mp_context=context) as pool:
             return list(pool.map(self._train, runs))
 
+    def trainings(self, learning_rate: float) -> list[Trained]:
+        """The trained models of the seeds 0, 1, ..., in this process, one after the other.
+
+        Raises:
+            Diverged: the loss of one became not a number.
+        """
+        settings = self.settings
+        runs = [Run(learning_rate, settings.epochs, seed) for seed in range(settings.seeds)]
+        return [self._fit(run) for run in runs]
+
     def _train(self, run: Run) -> Outcome | None:
-        """One training, None if it diverged. Its seed does not depend on the arm."""
+        """One training, None if it diverged."""
+        try:
+            trained = self._fit(run)
+        except Diverged:
+            log.warning("%s %s %s: the loss became not a number", self.model, self.name, run.name)
+            return None
+        ranks = None if run.seed is None else trained.ranks(self.comparison.test)
+        return Outcome(trained.recall, ranks)
+
+    def _fit(self, run: Run) -> Trained:
+        """One training. Its seed does not depend on the arm."""
         torch.set_num_threads(1)
         n_items = len(self.comparison.vocabulary)
         training = Training(
@@ -121,11 +142,7 @@ class Arm:
             seed=derive(self.settings.seed, "ranking", self.model, run.name),
         )
         label = f"{self.model} {self.name} {run.name}, learning rate {run.learning_rate:g}"
-        try:
-            trained = train(training, self.examples, self.comparison.validation.examples, n_items)
-        except Diverged:
-            log.warning("%s: the loss became not a number", label)
-            return None
+        trained = train(training, self.examples, self.comparison.validation.examples, n_items)
         log.info(
             "%s: best epoch %d of %d run, %s; validation recall@%d %.4f",
             label,
@@ -135,5 +152,4 @@ class Arm:
             training.cutoff,
             trained.recall,
         )
-        ranks = None if run.seed is None else trained.ranks(self.comparison.test)
-        return Outcome(trained.recall, ranks)
+        return trained

@@ -10,90 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from recscale.errors import UserError
+from recscale.ranking.sequences import Integers, Sequences
 from recscale.seeds import generator
-
-Integers = NDArray[np.int64]
-ARMS = ("tstr", "trtr")
-
-
-@dataclass(frozen=True)
-class Sequences:
-    """Sequences of items end to end: sequence i is `values[offsets[i] : offsets[i + 1]]`."""
-
-    values: Integers
-    offsets: Integers
-
-    @classmethod
-    def from_arrow(cls, column: pa.ChunkedArray) -> Sequences:
-        """From a list column without nulls."""
-        lengths = pc.list_value_length(column).to_numpy().astype(np.int64)
-        return cls.from_lengths(pc.list_flatten(column).to_numpy().astype(np.int64), lengths)
-
-    @classmethod
-    def from_lengths(cls, values: Integers, lengths: Integers) -> Sequences:
-        """From the items end to end and the length of each sequence."""
-        return cls(values, np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
-
-    @property
-    def lengths(self) -> Integers:
-        """Items in each sequence, shape `(sequences,)`."""
-        return np.diff(self.offsets)
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
-
-    def __getitem__(self, i: int) -> Integers:
-        return self.values[self.offsets[i] : self.offsets[i + 1]]
-
-    def keep_items(self, kept: NDArray[np.bool_]) -> Sequences:
-        """The sequences without the items where `kept` (shape of `values`) is false."""
-        before = np.concatenate([[0], np.cumsum(kept)]).astype(np.int64)
-        return Sequences(self.values[kept], before[self.offsets])
-
-    def append(self, items: Integers) -> Sequences:
-        """Each sequence with its item of `items` (shape `(sequences,)`) at the end; 0 adds none."""
-        some = items != 0
-        values = np.insert(self.values, self.offsets[1:][some], items[some])
-        return Sequences.from_lengths(values, self.lengths + some)
-
-    def take(self, rows: Integers) -> Sequences:
-        """The sequences `rows`, in that order."""
-        lengths = self.lengths[rows]
-        result = Sequences.from_lengths(np.empty(0, dtype=np.int64), lengths)
-        starts = np.repeat(self.offsets[rows] - result.offsets[:-1], lengths)
-        return Sequences(self.values[starts + np.arange(lengths.sum())], result.offsets)
-
-
-@dataclass(frozen=True)
-class Vocabulary:
-    """The items both arms can rank, in increasing order of item_id."""
-
-    items: Integers
-
-    @classmethod
-    def common(cls, walks: Sequences, histories: Sequences) -> Vocabulary:
-        """Items that occur in the walks and in the training part of the real histories."""
-        return cls(np.intersect1d(walks.values, histories.values))
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-    def encode(self, items: Integers) -> Integers:
-        """Numbers 1 to n of `items`, 0 for those outside the vocabulary."""
-        if not len(self):
-            return np.zeros(len(items), dtype=np.int64)
-        place = np.minimum(np.searchsorted(self.items, items), len(self) - 1)
-        return np.where(self.items[place] == items, place + 1, 0).astype(np.int64)
-
-    def filter(self, sequences: Sequences) -> Sequences:
-        """The sequences in numbers, without the items outside the vocabulary."""
-        numbers = self.encode(sequences.values)
-        return Sequences(numbers, sequences.offsets).keep_items(numbers != 0)
 
 
 @dataclass(frozen=True)
@@ -110,6 +30,78 @@ class Examples:
 
     def __len__(self) -> int:
         return len(self.targets)
+
+    def take(self, rows: Integers) -> Examples:
+        """The examples `rows`, in that order."""
+        return Examples(self.histories[rows], self.lengths[rows], self.targets[rows])
+
+
+@dataclass(frozen=True)
+class Prefixes:
+    """Examples of sequences, made when they are asked for: only `drawn` numbers are in memory.
+
+    Every item but the first of a sequence is a target; targets are numbered through all sequences.
+    drawn (examples,): numbers in increasing order; None: all.
+    """
+
+    sequences: Sequences
+    history_length: int
+    drawn: Integers | None
+
+    @classmethod
+    def sample(
+        cls, sequences: Sequences, size: int, history_length: int, random: np.random.Generator
+    ) -> Prefixes:
+        """`size` different examples, drawn uniformly."""
+        available = count_prefixes(sequences)
+        if size >= available:
+            return cls(sequences, history_length, None)
+        drawn = np.sort(random.choice(available, size, replace=False, shuffle=False))
+        return cls(sequences, history_length, drawn)
+
+    def __len__(self) -> int:
+        return count_prefixes(self.sequences) if self.drawn is None else len(self.drawn)
+
+    def take(self, rows: Integers) -> Examples:
+        """The examples `rows`, in that order."""
+        numbers = np.asarray(rows) if self.drawn is None else self.drawn[rows]
+        # Without empty sequences, sequence i has targets offsets[i] - i to offsets[i + 1] - i - 2.
+        offsets = self.sequences.offsets
+        low = np.zeros(len(numbers), dtype=np.int64)
+        high = np.full(len(numbers), len(self.sequences), dtype=np.int64)
+        while (active := high - low > 1).any():
+            middle = (low + high) // 2
+            before = offsets[middle] - middle <= numbers
+            low = np.where(active & before, middle, low)
+            high = np.where(active & ~before, middle, high)
+        return last_items(self.sequences, numbers + low + 1, low, self.history_length)
+
+
+@dataclass(frozen=True)
+class Joined:
+    """The examples of several parts, one after the other."""
+
+    parts: tuple[Prefixes, ...]
+
+    def __len__(self) -> int:
+        return sum(len(part) for part in self.parts)
+
+    def take(self, rows: Integers) -> Examples:
+        """The examples `rows`, in that order."""
+        rows = np.asarray(rows)
+        ends = np.cumsum([len(part) for part in self.parts])
+        which = np.searchsorted(ends, rows, side="right")
+        found = []
+        for number, part in enumerate(self.parts):
+            first = ends[number] - len(part)
+            found.append(part.take(rows[which == number] - first))
+        order = np.argsort(np.argsort(which, kind="stable"), kind="stable")
+        columns = ((e.histories, e.lengths, e.targets) for e in found)
+        histories, lengths, targets = (np.concatenate(c)[order] for c in zip(*columns, strict=True))
+        return Examples(histories, lengths, targets)
+
+
+TrainingExamples = Examples | Prefixes | Joined
 
 
 @dataclass(frozen=True)
@@ -140,20 +132,8 @@ def last_items(sequences: Sequences, ends: Integers, rows: Integers, length: int
 
 
 def count_prefixes(sequences: Sequences) -> int:
-    """Examples that the sequences hold: every item but the first of a sequence is a target."""
-    return int(np.maximum(sequences.lengths - 1, 0).sum())
-
-
-def sample_prefixes(
-    sequences: Sequences, size: int, history_length: int, random: np.random.Generator
-) -> Examples:
-    """`size` different examples, drawn uniformly, in the order of the sequences."""
-    counts = np.maximum(sequences.lengths - 1, 0)
-    ends = np.cumsum(counts)
-    drawn = np.sort(random.choice(int(counts.sum()), size, replace=False, shuffle=False))
-    rows = np.searchsorted(ends, drawn, side="right")
-    targets = sequences.offsets[rows] + 1 + drawn - (ends[rows] - counts[rows])
-    return last_items(sequences, targets, rows, history_length)
+    """Examples that the sequences hold, none of which is empty."""
+    return int(sequences.offsets[-1]) - len(sequences)
 
 
 def real_rows(
@@ -174,58 +154,7 @@ def real_rows(
     return RealRows(users[rows], examples, kept)
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """All that the two arms share, and the filtered sequences each of them trains on."""
-
-    vocabulary: Vocabulary
-    sequences: dict[str, Sequences]
-    validation: RealRows
-    test: RealRows
-    history_length: int
-
-    def available(self, arm: str) -> int:
-        """Examples the arm's sequences hold."""
-        return count_prefixes(self.sequences[arm])
-
-    def training_examples(self, arm: str, size: int, seed: int) -> Examples:
-        """`size` examples of the arm, drawn with a seed of the arm's own."""
-        random = generator(seed, "ranking", "examples", arm)
-        return sample_prefixes(self.sequences[arm], size, self.history_length, random)
-
-
-def compare(histories: pa.Table, walks: pa.Table, history_length: int) -> Comparison:
-    """Build the comparison from tables under the contracts `histories` and `walks`.
-
-    Real histories and walks are filtered to the vocabulary (the note under Figure 1). Validation
-    ranks valid_item after items; the test ranks test_item after items and valid_item. Users are in
-    increasing order of user_id.
-
-    Raises:
-        UserError: no history, no walk, no common item, or nobody to validate or test on.
-    """
-    if not histories.num_rows:
-        raise UserError(
-            "--histories holds no user", "check the data stage: users need all three periods"
-        )
-    if not walks.num_rows:
-        raise UserError("--walks holds no walk", "raise curriculum.walks.ranking or loosen rules")
-    histories = histories.sort_by("user_id")
-    users = histories["user_id"].to_numpy()
-    real = Sequences.from_arrow(histories["items"])
-    synthetic = Sequences.from_arrow(walks["items"])
-    vocabulary = Vocabulary.common(synthetic, real)
-    valid_items = vocabulary.encode(histories["valid_item"].to_numpy())
-    test_items = vocabulary.encode(histories["test_item"].to_numpy())
-    filtered = vocabulary.filter(real)
-    validation = real_rows(users, filtered, valid_items, history_length)
-    test = real_rows(users, filtered.append(valid_items), test_items, history_length)
-    for rows, column in ((validation, "valid_item"), (test, "test_item")):
-        if not len(rows.users):
-            raise UserError(
-                f"no {column} of --histories is among the {len(vocabulary)} items that --walks "
-                "and --histories have in common",
-                "make more walks (curriculum.walks.ranking) or lower curriculum.rules.min_support",
-            )
-    arms = {"tstr": vocabulary.filter(synthetic), "trtr": filtered}
-    return Comparison(vocabulary, arms, validation, test, history_length)
+def draw(sequences: Sequences, name: str, size: int, history_length: int, seed: int) -> Prefixes:
+    """`size` examples of sequences, drawn with a seed of their name."""
+    random = generator(seed, "ranking", "examples", name)
+    return Prefixes.sample(sequences, size, history_length, random)

@@ -22,6 +22,8 @@ class Model:
     sums_padding: bool = False
 
 
+BASELINES = ("Popularity", "ItemKNN")  # without training, see `baselines`
+
 MODELS: dict[str, Model] = {
     "GRU4Rec": Model(
         lambda hidden: {

@@ -7,11 +7,17 @@ alike gets no credit.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+
+from recscale.ranking.examples import RealRows
+
+_SCORES_AT_ONCE = 1 << 22  # users in a block x items: bounds its memory
+_USERS_AT_ONCE = 1024
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,35 @@ def rank_targets(
     return Ranks(unmasked.cpu().numpy(), before.sum(1).cpu().numpy())
 
 
+def rows_at_once(n_items: int) -> int:
+    """Users to score together, so that a block of scores fits in the same memory for any items."""
+    return max(1, min(_USERS_AT_ONCE, _SCORES_AT_ONCE // (n_items + 1)))
+
+
+def rank_in_blocks(
+    scores: Callable[[RealRows, NDArray[np.int64]], torch.Tensor], rows: RealRows, at_once: int
+) -> Ranks:
+    """The rank of each row's target; `scores(rows, block)` gives those of items 1 to n."""
+    parts = []
+    for start in range(0, len(rows.users), at_once):
+        block = np.arange(start, min(start + at_once, len(rows.users)))
+        bought = rows.all_items.take(block)
+        parts.append(
+            rank_targets(
+                scores(rows, block),
+                torch.from_numpy(rows.examples.targets[block] - 1),
+                torch.from_numpy(np.repeat(np.arange(len(block)), bought.lengths)),
+                torch.from_numpy(bought.values - 1),
+            )
+        )
+    return Ranks.join(parts)
+
+
 def recall(ranks: NDArray[np.int64], k: int) -> float:
     """Recall@k: the share of ranks up to `k`."""
     return float((ranks <= k).mean())
+
+
+def ndcg(ranks: NDArray[np.int64], k: int) -> float:
+    """NDCG@k with one relevant item: the mean of 1 / log2(1 + rank) where the rank is up to `k`."""
+    return float(np.where(ranks <= k, 1.0 / np.log2(1.0 + ranks), 0.0).mean())

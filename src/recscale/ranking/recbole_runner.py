@@ -20,12 +20,9 @@ from recbole.trainer import Trainer
 from recbole.utils import get_model, init_seed
 
 from recscale.ranking.compatibility import restore_numpy_names
-from recscale.ranking.examples import Examples, RealRows
+from recscale.ranking.examples import Examples, RealRows, TrainingExamples
 from recscale.ranking.models import Model, find_model
-from recscale.ranking.rank_metrics import Ranks, rank_targets
-
-_SCORES_AT_ONCE = 1 << 22  # users in an evaluation block x items: bounds its memory
-_USERS_AT_ONCE = 1024
+from recscale.ranking.rank_metrics import Ranks, rank_in_blocks, rows_at_once
 
 
 class Diverged(Exception):
@@ -74,28 +71,21 @@ class Trained:
         return float(result[trainer.valid_metric])
 
     @torch.no_grad()
-    def ranks(self, rows: RealRows) -> Ranks:
-        """The rank of each row's target, scored in blocks of users so that memory stays flat."""
+    def scores(self, rows: RealRows, block: np.ndarray) -> torch.Tensor:
+        """Scores of the items 1 to n for the rows `block`, shape `(block, items)`."""
         model = self._trainer.model
         model.eval()
-        parts = []
-        for start in range(0, len(rows.users), self._rows_at_once):
-            block = np.arange(start, min(start + self._rows_at_once, len(rows.users)))
-            interaction = _interaction(rows.examples, block)
-            scores = model.full_sort_predict(interaction).view(len(block), -1)
-            bought = rows.all_items.take(block)
-            parts.append(
-                rank_targets(
-                    scores[:, 1:],  # without padding
-                    torch.from_numpy(rows.examples.targets[block] - 1),
-                    torch.from_numpy(np.repeat(np.arange(len(block)), bought.lengths)),
-                    torch.from_numpy(bought.values - 1),
-                )
-            )
-        return Ranks.join(parts)
+        scores = model.full_sort_predict(_interaction(rows.examples.take(block)))
+        return scores.view(len(block), -1)[:, 1:]  # without padding
+
+    def ranks(self, rows: RealRows) -> Ranks:
+        """The rank of each row's target, scored in blocks of users so that memory stays flat."""
+        return rank_in_blocks(self.scores, rows, self._rows_at_once)
 
 
-def train(training: Training, examples: Examples, validation: Examples, n_items: int) -> Trained:
+def train(
+    training: Training, examples: TrainingExamples, validation: Examples, n_items: int
+) -> Trained:
     """Train until the validation recall stops growing, and go back to the best epoch.
 
     The same arguments give the same model. Stand in `compatibility.quiet_corner` when calling it.
@@ -111,8 +101,8 @@ def train(training: Training, examples: Examples, validation: Examples, n_items:
         UserError: the model is unknown.
     """
     entry = find_model(training.model, training.hidden)
-    rows_at_once = max(1, min(_USERS_AT_ONCE, _SCORES_AT_ONCE // (n_items + 1)))
-    config = _config(training, entry, rows_at_once)
+    at_once = rows_at_once(n_items)
+    config = _config(training, entry, at_once)
     init_seed(config["seed"], config["reproducibility"])
     rows = _Rows(examples, n_items)
     model_class = get_model(training.model)
@@ -146,10 +136,10 @@ def train(training: Training, examples: Examples, validation: Examples, n_items:
     finally:
         trainer.tensorboard.close()
     model.load_state_dict(best)
-    return Trained(trainer, rows_at_once, history, training.patience)
+    return Trained(trainer, at_once, history, training.patience)
 
 
-def _config(training: Training, entry: Model, rows_at_once: int) -> Any:
+def _config(training: Training, entry: Model, at_once: int) -> Any:
     restore_numpy_names()
     settings = {
         "USER_ID_FIELD": "user_id",
@@ -169,7 +159,7 @@ def _config(training: Training, entry: Model, rows_at_once: int) -> Any:
         "eval_step": 1,
         "learning_rate": training.learning_rate,
         "train_batch_size": training.batch_size,
-        "eval_batch_size": rows_at_once,
+        "eval_batch_size": at_once,
         "gpu_id": "",  # the CPU, whatever the machine has: the same numbers everywhere
         "worker": 0,
         "seed": training.seed % 2**32,  # numpy's old generator takes no more
@@ -198,7 +188,7 @@ class _Rows:
     uid_field = "user_id"
     iid_field = "item_id"
 
-    def __init__(self, examples: Examples, n_items: int) -> None:
+    def __init__(self, examples: TrainingExamples, n_items: int) -> None:
         self._examples = examples
         self.item_num = n_items + 1  # with padding
 
@@ -206,7 +196,7 @@ class _Rows:
         return len(self._examples)
 
     def __getitem__(self, index: np.ndarray) -> Any:
-        return _interaction(self._examples, index)
+        return _interaction(self._examples.take(np.asarray(index)))
 
     def num(self, field: str) -> int:
         """Items with padding; RecBole's sequential models ask for no other field."""
@@ -217,11 +207,10 @@ class _Rows:
         return torch.arange(self.item_num)
 
 
-def _interaction(examples: Examples, index: np.ndarray) -> Any:
-    return Interaction(
-        {
-            "item_id_list": torch.from_numpy(examples.histories[index]),
-            "item_length": torch.from_numpy(examples.lengths[index]),
-            "item_id": torch.from_numpy(examples.targets[index]),
-        }
-    )
+def _interaction(examples: Examples) -> Any:
+    columns = {
+        "item_id_list": examples.histories,
+        "item_length": examples.lengths,
+        "item_id": examples.targets,
+    }
+    return Interaction({k: torch.from_numpy(v.astype(np.int64)) for k, v in columns.items()})

@@ -19,6 +19,8 @@ class Settings:
     seed: int
     seeds: int
     examples: int
+    own_examples: int
+    min_item_count: int
     history_length: int
     epochs: int
     patience: int
