@@ -143,7 +143,10 @@ def test_the_table_is_that_of_its_contract_and_the_card_counts_it(tmp_path, call
 def test_trainings_are_compared_by_the_codes_that_a_fit_and_an_encoding_give(
     tmp_path, call, method
 ):
-    vectors = write_inputs(tmp_path)
+    same = catalogue()
+    for row in range(60):  # two items of each of these texts
+        same.loc[60 + row, "title":"color"] = same.loc[row, "title":"color"]
+    vectors = write_inputs(tmp_path, same)
     run_fit(call, tmp_path, method)
     codes, _ = run_encode(call, tmp_path, method)
     tied, _ = run_encode(call, tmp_path, method, "next_best")
@@ -168,6 +171,7 @@ def test_trainings_are_compared_by_the_codes_that_a_fit_and_an_encoding_give(
     assert {name: row[name] for name in expected} == pytest.approx(expected)
     fitted = methods.read(method, tmp_path / f"{method}.npz")
     unexplained = quality.unexplained_variance(fitted, vectors[~TRAINING])
+    assert row["distinct_texts"] == 60 and row["shared_distinct_texts"] < row["shared"]
     assert row["unexplained_variance"] == pytest.approx(unexplained)
     assert np.allclose(row["purity"], quality.prefix_purity(codes, items.leaf)[0], equal_nan=True)
     assert (table["unexplained_variance"] > 0).all() and (table["neighbour_overlap"] > 0.1).all()

@@ -98,6 +98,22 @@ def rewired_walks_option(wildcards, input):
     return f"--rewired-walks {input.rewired}" if input.rewired else ""
 
 
+def trial_settings():
+    """Settings of a world trial: the marketplace's size, and how its log is mined and walked on."""
+    mining = but(RULES, "jobs", "existing", "min_support", "min_users")
+    walks = {**HOW_TO_WALK, "seed": SEED, "walks": TRIALS["walks"]}
+    arms = {**HOW_TO_RANK, "seeds": TRIALS["seeds"], "examples": TRIALS["examples"]}
+    return settings(
+        seed=SEED,
+        world=of(TRIALS, "users", "items", "events", "months"),
+        held_out_items=DATA["held_out_items"],
+        rules={**mining, "min_support": TRIALS["min_support"], "min_users": TRIALS["min_support"]},
+        walks=walks,
+        models=["GRU4Rec"],
+        ranking={**arms, "min_item_count": 1, "cutoffs": [10, 100], "seed": SEED, "threads": 1},
+    )
+
+
 def training_windows(domain):
     """Settings of a training domain's windows: how many sentences it may show."""
     text = config["curriculum"]["text"]

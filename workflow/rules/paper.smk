@@ -294,6 +294,28 @@ rule fig6a:
         " --rung {params.rung} --name {params.name} --out-prefix {params.prefix} > {log} 2>&1"
 
 
+rule true_preference:
+    """Both arms on true preference against the strength of a bias, in simulated marketplaces."""
+    input:
+        trials=WORLD_TRIALS,
+        code=code("figures.true_preference"),
+    output:
+        **shown(figure("true_preference"), "true_preference", "Figures"),
+    log:
+        f"logs/true_preference/{NAME}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/true_preference.tsv"
+    conda:
+        "../../envs/paper.yaml"
+    params:
+        prefix=prefix,
+        rung=RUNG,
+        name=NAME,
+    shell:
+        "python -m recscale.figures.true_preference --trials {input.trials}"
+        " --rung {params.rung} --name {params.name} --out-prefix {params.prefix} > {log} 2>&1"
+
+
 rule claims:
     """A verdict on each claim of the paper, by the rule fixed in paper/claims.yaml."""
     input:
@@ -389,6 +411,7 @@ rule all_controls:
     input:
         rules.all.input,
         rules.ranking_controls.output,
+        rules.true_preference.output,
         expand(
             rules.fit.output[0],
             run=[name for name, run in EXPERIMENTS["runs"].items() if run["control"]],

@@ -4,6 +4,10 @@ RANKING = config["ranking"]
 ARMS = ["tstr", "trtr"]
 CONTROL_ARMS = ["trtr_shuffled", "tstr_rewired", "both"]
 BASELINES = ["Popularity", "ItemKNN"]
+HOW_TO_RANK = but(RANKING, "models", "control_models", "world_trials")
+TRIALS = RANKING["world_trials"]
+# One bias at a time; none of them is the reference.
+DIALS = ["position_bias", "popularity_bias", "exposure_bias"]
 
 
 rule train_ranking:
@@ -30,7 +34,7 @@ rule train_ranking:
     params:
         work_folder=f"{RESULTS}/ranking/{{budget}}-{{validation}}/{{arm}}-{{model}}.work",
         rewired=rewired_walks_option,
-        settings=settings(but(RANKING, "models", "control_models"), seed=SEED, threads=1),
+        settings=settings(HOW_TO_RANK, seed=SEED, threads=1),
     shell:
         "python -m recscale.ranking.train --arm {wildcards.arm} --budget {wildcards.budget}"
         " --validation {wildcards.validation} --model {wildcards.model}"
@@ -70,4 +74,34 @@ CONTROL_RANKS = [
         arm=ARMS,
         model=RANKING["control_models"],
     ),
+]
+
+
+rule world_trial:
+    """Both arms where true preference is known: simulated marketplaces with one bias."""
+    input:
+        code=code("ranking.world_trial"),
+    output:
+        f"{RESULTS}/ranking/world/{{dial}}-{{strength}}.parquet",
+    log:
+        f"logs/world_trial/{NAME}-{{dial}}-{{strength}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/world_trial-{{dial}}-{{strength}}.tsv"
+    wildcard_constraints:
+        dial="|".join(["none", *DIALS]),
+        strength=r"[0-9.]+",
+    conda:
+        "../../envs/ranking.yaml"
+    params:
+        folder=f"{RESULTS}/ranking/world/{{dial}}-{{strength}}.work",
+        settings=trial_settings(),
+    shell:
+        "python -m recscale.ranking.world_trial --dial {wildcards.dial}"
+        " --strength {wildcards.strength} --folder {params.folder} --trial {output}"
+        " --settings {params.settings:q} > {log} 2>&1"
+
+
+WORLD_TRIALS = [
+    expand(rules.world_trial.output[0], dial="none", strength=0),
+    expand(rules.world_trial.output[0], dial=DIALS, strength=TRIALS["strengths"]),
 ]

@@ -192,7 +192,7 @@ def _panel(axes: Axes, rows: pd.DataFrame) -> None:
     strengths = rows["strength"].to_numpy()
     axes.axhline(0, zorder=1, **GREYS["random"])
     axes.plot(strengths, rows["popularity"], zorder=1, **GREYS["popularity"])
-    for arm, aside in zip(ARMS, (-0.012, 0.012), strict=True):
+    for arm, aside in zip(ARMS, (-0.02, 0.02), strict=True):
         values = rows[arm].to_numpy()
         ends = np.abs(rows[[f"{arm}_low", f"{arm}_high"]].to_numpy().T - values)
         colour = style.ARM_COLOURS[arm]

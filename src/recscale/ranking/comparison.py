@@ -133,7 +133,7 @@ def _real(
 ) -> tuple[Integers, Sequences, Integers, Integers]:
     """Users in order, their filtered histories (some empty), validation and test items.
 
-    They stay in memory, four bytes an item: users are fewer than walks, and are looked up at random.
+    They stay in memory, four bytes an item: there are fewer users than walks, looked up at random.
     """
     columns = ["user_id", "items", "valid_item", "test_item"]
     parts, numbers = [], []

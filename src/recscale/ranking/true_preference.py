@@ -92,7 +92,8 @@ def expected_recall(
     for k in cutoffs:
         last = highest[:, k - 1 : k]
         above, tied = scores > last, scores == last
-        places = (k - above.sum(1)) / tied.sum(1)  # share of the tied that the list still takes
+        # The share of the tied that the list still takes.
+        places = (k - above.sum(1)).to(probabilities.dtype) / tied.sum(1)
         found.append((probabilities * above).sum(1) + places * (probabilities * tied).sum(1))
     return torch.stack(found, dim=1)
 

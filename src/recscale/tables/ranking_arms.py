@@ -1,9 +1,9 @@
 """Recall of every arm, for all test users and for parts of them (section 5.2).
 
 Figure 1 shows two arms and all users. Here stand the arms that could refute its reading (order
-inside sessions shuffled, walks on a rewired graph, both arms' data together, trainings that held-out
-walks stop, baselines without training), and the users among whom walks should help most: unbiased
-data should show in the tail.
+inside sessions shuffled, walks on a rewired graph, both arms' data together, trainings that
+held-out walks stop, baselines without training), and the users among whom walks should help most:
+unbiased data should show in the tail.
 """
 
 from __future__ import annotations
@@ -123,8 +123,8 @@ def to_latex(table: pd.DataFrame, artefact: Artefact) -> str:
     caption = (
         f"{TARGETS[artefact.target]} ({latex.escape(artefact.tag)}), at K = {k}, matched budget. "
         "To TRTR: ratio to TRTR of the same model, with a 95 percent bootstrap interval over users "
-        "and seeds. Head, middle, tail: thirds of all real events by their item's popularity. New: the "
-        "target was not bought before."
+        "and seeds. Head, middle, tail: thirds of all real events by their item's popularity. New: "
+        "the target was not bought before."
     )
     body = latex.tabular("llllrrrr", header, [lines])
     tag = f"{artefact.target}, {artefact.tag}"
