@@ -44,7 +44,7 @@ GREYS: dict[str, dict[str, Any]] = {
     "popularity": {"color": style.GREY, "linewidth": 0.8, "linestyle": "-"},
     "random": {"color": style.GREY, "linewidth": 0.8, "linestyle": ":"},
 }
-GREY_NAMES = {"popularity": "popularity", "random": "random order"}
+GREY_NAMES = {"popularity": "most popular first", "random": "random order"}
 
 
 def _interval(values: pd.Series) -> Interval:
@@ -227,7 +227,8 @@ def sentence(table: pd.DataFrame) -> str:
         parts.append(f"{model}: {'; '.join(said)}.")
     return (
         "If walks remove a bias that real histories keep, TSTR minus TRTR grows with it. "
-        f"Its change from no bias to the largest strength: {' '.join(parts)}"
+        "Its change from no bias to the largest strength, each with an interval of its own: "
+        f"{' '.join(parts)}"
     )
 
 

@@ -79,7 +79,7 @@ def measure(
         "code_use": use,
         "code_perplexity": perplexity,
         "unexplained_variance": quality.unexplained_variance(
-            quantiser, near[unseen] if len(unseen) else near
+            quantiser, near[unseen] if len(unseen) > 1 else near
         ),
         "neighbour_overlap": quality.neighbour_overlap(near, near_codes, queries),
         "purity": purity,

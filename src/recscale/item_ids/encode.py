@@ -53,6 +53,12 @@ def main() -> None:
     items = catalogue.read(arguments.items)
     vectors = methods.read_vectors(arguments.embeddings, items)
     quantiser = methods.read(arguments.method, arguments.model)
+    if quantiser.dimensions != vectors.shape[1]:
+        raise UserError(
+            f"{arguments.model} is fitted on vectors of {quantiser.dimensions} dimensions, "
+            f"{arguments.embeddings} has {vectors.shape[1]}",
+            "fit the method again on these embeddings",
+        )
     codes = quantiser.encode(vectors)
     before = collision_rate(codes)
     if settings.tie_breaking == "next_best":

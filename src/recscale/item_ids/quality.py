@@ -61,7 +61,7 @@ def code_use(codes: NDArray[np.uint16], rec_tokens: int) -> tuple[float, float]:
 
 
 def unexplained_variance(quantiser: Quantiser, vectors: NDArray[np.floating]) -> float:
-    """Squared error of the reconstruction over the variance, of vectors (rows, dimensions)."""
+    """Squared error of the reconstruction over the variance, of vectors (2 or more, dimensions)."""
     data = np.asarray(vectors, dtype=np.float32)
     error = 0.0
     for start in range(0, len(data), ROWS_AT_ONCE):

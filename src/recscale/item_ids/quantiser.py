@@ -35,6 +35,11 @@ class Quantiser(ABC):
     def rec_tokens(self) -> int:
         """REC numbers that codes are made of."""
 
+    @property
+    @abstractmethod
+    def dimensions(self) -> int:
+        """Length of the vectors it encodes."""
+
     @abstractmethod
     def candidates(self, vectors: NDArray[np.floating], count: int) -> NDArray[np.int64]:
         """The `count` best codes of each vector, best first.

@@ -7,10 +7,15 @@ each other, so that no residual is ever computed: one matrix product, and additi
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
+
 import numba
 import numpy as np
 import torch
 from numpy.typing import NDArray
+
+from recscale.item_ids.quantiser import Quantiser
 
 ROWS_IN_CACHE = 256  # vectors whose products are made and looked through at once
 
@@ -113,3 +118,34 @@ def search(
 
 def _centroids(codebooks: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.ascontiguousarray(codebooks.reshape(-1, codebooks.shape[2]))
+
+
+@dataclass(frozen=True)
+class CodebookQuantiser(Quantiser):
+    """A method with a codebook a layer: codebooks (layers, codes, dimensions of a code)."""
+
+    codebooks: NDArray[np.float32]
+
+    @property
+    def width(self) -> int:
+        """Layers."""
+        return int(self.codebooks.shape[0])
+
+    @property
+    def rec_tokens(self) -> int:
+        """Layers times codes: code c of layer l is REC number l * codes + c."""
+        return int(self.codebooks.shape[0] * self.codebooks.shape[1])
+
+    @property
+    def dimensions(self) -> int:
+        """Of the codebooks; a method with an encoder before them has others."""
+        return int(self.codebooks.shape[2])
+
+    @cached_property
+    def _gram(self) -> NDArray[np.float64]:
+        return inner_products(self.codebooks)
+
+    def decode(self, codes: NDArray[np.integer]) -> NDArray[np.float32]:
+        """The sums (rows, dimensions of a code) of the centroids that codes (rows, layers) name."""
+        centroids = self.codebooks.reshape(self.rec_tokens, -1)
+        return centroids[codes].sum(1, dtype=np.float32)

@@ -7,7 +7,6 @@ Table 9 codebooks are learnt progressively, in ever more dimensions, with a beam
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import faiss
 import numpy as np
@@ -15,8 +14,8 @@ from numpy.typing import NDArray
 
 from recscale import seeds
 from recscale.errors import UserError
-from recscale.item_ids.quantiser import Quantiser, require_finite
-from recscale.item_ids.residual_search import inner_products, search
+from recscale.item_ids.quantiser import require_finite
+from recscale.item_ids.residual_search import CodebookQuantiser, search
 from recscale.logs import logger
 
 log = logger("item_ids.rq_kmeans")
@@ -32,25 +31,10 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class ResidualQuantiser(Quantiser):
+class ResidualQuantiser(CodebookQuantiser):
     """Residual codebooks (layers, codes, dimensions), searched with a beam."""
 
-    codebooks: NDArray[np.float32]
     beam: int
-
-    @property
-    def width(self) -> int:
-        """Layers."""
-        return int(self.codebooks.shape[0])
-
-    @property
-    def rec_tokens(self) -> int:
-        """Layers times codes: code c of layer l is REC number l * codes + c."""
-        return int(self.codebooks.shape[0] * self.codebooks.shape[1])
-
-    @cached_property
-    def _gram(self) -> NDArray[np.float64]:
-        return inner_products(self.codebooks)
 
     def candidates(self, vectors: NDArray[np.floating], count: int) -> NDArray[np.int64]:
         """As `Quantiser.candidates`: the codes of the smallest squared errors."""
@@ -60,11 +44,6 @@ class ResidualQuantiser(Quantiser):
     def reconstruct(self, vectors: NDArray[np.floating]) -> NDArray[np.float32]:
         """The sums of the centroids that the codes name."""
         return self.decode(self.candidates(vectors, 1)[:, 0])
-
-    def decode(self, codes: NDArray[np.integer]) -> NDArray[np.float32]:
-        """The vectors (rows, dimensions) that codes (rows, layers) stand for."""
-        centroids = self.codebooks.reshape(self.rec_tokens, -1)
-        return centroids[codes].sum(1, dtype=np.float32)
 
 
 def check_size(vectors: NDArray, settings: Settings) -> None:

@@ -9,7 +9,6 @@ copied. They are one switch here, so that both results can be seen.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import torch
@@ -18,8 +17,8 @@ from vector_quantize_pytorch import ResidualVQ
 
 from recscale import seeds
 from recscale.item_ids import rq_kmeans
-from recscale.item_ids.quantiser import Quantiser, require_finite
-from recscale.item_ids.residual_search import inner_products, search
+from recscale.item_ids.quantiser import require_finite
+from recscale.item_ids.residual_search import CodebookQuantiser, search
 from recscale.logs import logger, progress
 
 log = logger("item_ids.rq_vae")
@@ -38,14 +37,13 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class AutoEncodedQuantiser(Quantiser):
+class AutoEncodedQuantiser(CodebookQuantiser):
     """Codebooks (layers, codes, code dimensions) behind an encoder and before a decoder.
 
     Both are a hidden layer of rectified units: in_weight (hidden, dimensions), in_bias, out_weight,
     out_bias of the encoder, then of the decoder, whose names begin with `back_`.
     """
 
-    codebooks: NDArray[np.float32]
     in_weight: NDArray[np.float32]
     in_bias: NDArray[np.float32]
     out_weight: NDArray[np.float32]
@@ -56,18 +54,9 @@ class AutoEncodedQuantiser(Quantiser):
     back_out_bias: NDArray[np.float32]
 
     @property
-    def width(self) -> int:
-        """Layers."""
-        return int(self.codebooks.shape[0])
-
-    @property
-    def rec_tokens(self) -> int:
-        """Layers times codes: code c of layer l is REC number l * codes + c."""
-        return int(self.codebooks.shape[0] * self.codebooks.shape[1])
-
-    @cached_property
-    def _gram(self) -> NDArray[np.float64]:
-        return inner_products(self.codebooks)
+    def dimensions(self) -> int:
+        """Of the encoder's input."""
+        return int(self.in_weight.shape[1])
 
     def _encoded(self, vectors: NDArray[np.floating]) -> NDArray[np.float32]:
         return _two_layers(vectors, self.in_weight, self.in_bias, self.out_weight, self.out_bias)
@@ -92,8 +81,7 @@ class AutoEncodedQuantiser(Quantiser):
 
     def reconstruct(self, vectors: NDArray[np.floating]) -> NDArray[np.float32]:
         """What the decoder makes of the codes."""
-        centroids = self.codebooks.reshape(self.rec_tokens, -1)
-        summed = centroids[self.candidates(vectors, 1)[:, 0]].sum(1, dtype=np.float32)
+        summed = self.decode(self.candidates(vectors, 1)[:, 0])
         back = (self.back_in_weight, self.back_in_bias, self.back_out_weight, self.back_out_bias)
         return _two_layers(summed, *back)
 

@@ -57,6 +57,11 @@ class SparseQuantiser(Quantiser):
         """Latents."""
         return len(self.encoder)
 
+    @property
+    def dimensions(self) -> int:
+        """Of the encoder's input."""
+        return int(self.encoder.shape[1])
+
     def strongest(
         self, vectors: NDArray[np.floating], count: int
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
