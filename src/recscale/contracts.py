@@ -8,12 +8,9 @@ whole numbers. A contract is checked with pandera.
 from __future__ import annotations
 
 import pandas as pd
-import pandera.pandas as pandera
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from recscale.errors import UserError, first_line
-from recscale.schema import Column, Contract
+from recscale.schema import Column, Contract, check_frame, check_record_batch
 
 SPLITS_OF_ITEMS = ("train", "held_out")
 SPLITS_OF_RULES = ("train", "both_seen", "one_unseen", "both_unseen")
@@ -34,42 +31,13 @@ TOKEN_CLASSES = ("all", "id", "number", "template")
 
 
 def check(frame: pd.DataFrame, contract: str, where: str) -> pd.DataFrame:
-    """Return `frame` in the contract's column order, or raise a UserError that names the breach."""
-    wanted = CONTRACTS[contract]
-    names = [c.name for c in wanted.columns]
-    if set(frame.columns) != set(names):
-        missing, extra = set(names) - set(frame.columns), set(frame.columns) - set(names)
-        raise UserError(
-            f"{where} breaks the contract {contract!r}: missing {sorted(missing)}, "
-            f"not in the contract {sorted(extra)}",
-            "the stage that writes it must produce the contract's columns",
-        )
-    try:
-        wanted.pandera_schema.validate(frame[names])
-    except pandera.errors.SchemaError as error:
-        raise UserError(
-            f"{where} breaks the contract {contract!r}: {first_line(error)}",
-            "check the inputs of the stage that writes it",
-        ) from None
-    return frame[names]
+    """As `schema.check_frame`, for the contract of that name."""
+    return check_frame(frame, CONTRACTS[contract], contract, where)
 
 
 def check_batch(batch: pa.RecordBatch, contract: str, where: str) -> None:
-    """As `check` for a batch of Arrow columns; the inside of lists is not looked into."""
-    wanted = CONTRACTS[contract]
-    breach = None if batch.schema.equals(wanted.arrow_schema()) else "other columns or types"
-    for column in wanted.columns if breach is None else ():
-        values = batch.column(column.name)
-        if values.null_count and not column.nullable:
-            breach = f"{column.name} is null in {values.null_count} rows"
-        for limit, beyond in ((column.minimum, pc.less), (column.maximum, pc.greater)):
-            if limit is not None and pc.any(beyond(values, limit)).as_py():
-                breach = f"{column.name} goes beyond {limit}"
-    if breach is not None:
-        raise UserError(
-            f"{where} breaks the contract {contract!r}: {breach}",
-            "check the inputs of the stage that writes it",
-        )
+    """As `schema.check_record_batch`, for the contract of that name."""
+    check_record_batch(batch, CONTRACTS[contract], contract, where)
 
 
 _ID = pa.int64()

@@ -6,8 +6,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import pandas as pd
 import pandera.pandas as pandera
 import pyarrow as pa
+import pyarrow.compute as pc
+
+from recscale.errors import UserError, first_line
 
 
 @dataclass(frozen=True)
@@ -56,4 +60,41 @@ class Contract:
             },
             unique=list(self.unique) or None,
             strict=True,
+        )
+
+
+def check_frame(frame: pd.DataFrame, wanted: Contract, contract: str, where: str) -> pd.DataFrame:
+    """Return `frame` in the contract's column order, or raise a UserError that names the breach."""
+    names = [c.name for c in wanted.columns]
+    if set(frame.columns) != set(names):
+        missing, extra = set(names) - set(frame.columns), set(frame.columns) - set(names)
+        raise UserError(
+            f"{where} breaks the contract {contract!r}: missing {sorted(missing)}, "
+            f"not in the contract {sorted(extra)}",
+            "the stage that writes it must produce the contract's columns",
+        )
+    try:
+        wanted.pandera_schema.validate(frame[names])
+    except pandera.errors.SchemaError as error:
+        raise UserError(
+            f"{where} breaks the contract {contract!r}: {first_line(error)}",
+            "check the inputs of the stage that writes it",
+        ) from None
+    return frame[names]
+
+
+def check_record_batch(batch: pa.RecordBatch, wanted: Contract, contract: str, where: str) -> None:
+    """As `check_frame` for a batch of Arrow columns; the inside of lists is not looked into."""
+    breach = None if batch.schema.equals(wanted.arrow_schema()) else "other columns or types"
+    for column in wanted.columns if breach is None else ():
+        values = batch.column(column.name)
+        if values.null_count and not column.nullable:
+            breach = f"{column.name} is null in {values.null_count} rows"
+        for limit, beyond in ((column.minimum, pc.less), (column.maximum, pc.greater)):
+            if limit is not None and pc.any(beyond(values, limit)).as_py():
+                breach = f"{column.name} goes beyond {limit}"
+    if breach is not None:
+        raise UserError(
+            f"{where} breaks the contract {contract!r}: {breach}",
+            "check the inputs of the stage that writes it",
         )

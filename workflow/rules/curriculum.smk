@@ -1,19 +1,5 @@
 """Section 4: rules, item graph, walks, and the packed windows of all domains."""
 
-RULES = config["curriculum"]["rules"]
-WALKS = config["curriculum"]["walks"]
-# A set of walks, the graph it walks on, and what it is for.
-GRAPH_OF = {
-    "train": "train",  # the UIH training domain
-    "uih_ood": "held_out",  # held-out UIH on unseen edges
-    "uih_full_graph": "full",  # held-out UIH on all edges
-    "ranking": "train",  # the TSTR arm of Figure 1
-    "rewired": "rewired",  # its control: popularity and nothing else
-}
-HOW_TO_WALK = {
-    key: value for key, value in WALKS.items() if key not in [*GRAPH_OF, "sweep", "shards"]
-}
-
 
 rule session_items:
     """Layer 1: the items of each training session."""

@@ -3,6 +3,18 @@
 There are no rules here.
 """
 
+RULES = config["curriculum"]["rules"]
+WALKS = config["curriculum"]["walks"]
+# A set of walks, the graph it walks on, and what it is for.
+GRAPH_OF = {
+    "train": "train",  # the UIH training domain
+    "uih_ood": "held_out",  # held-out UIH on unseen edges
+    "uih_full_graph": "full",  # held-out UIH on all edges
+    "ranking": "train",  # the TSTR arm of Figure 1
+    "rewired": "rewired",  # its control: popularity and nothing else
+}
+HOW_TO_WALK = but(WALKS, *GRAPH_OF, "sweep", "shards")
+
 
 def files_in(folder, pattern):
     """The files of a folder outside the repository, as inputs: a changed log reruns its readers.
