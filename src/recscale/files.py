@@ -137,6 +137,19 @@ def read_arrow(
         raise UserError(f"{path} is corrupt ({first_line(error)})", _REBUILD) from None
 
 
+def read_batches(path: str | Path, columns: list[str], rows: int) -> Iterator[pa.RecordBatch]:
+    """Columns of a Parquet file, `rows` rows at once (the last batch may be shorter).
+
+    Raises:
+        UserError: the file is missing, truncated, corrupt, or lacks a column.
+    """
+    require_columns(path, columns)
+    try:
+        yield from pq.ParquetFile(path).iter_batches(rows, columns=columns)
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(f"{path} is corrupt ({first_line(error)})", _REBUILD) from None
+
+
 def require_columns(path: str | Path, columns: Sequence[str]) -> None:
     """Raise UserError if a Parquet file is missing, truncated or lacks one of these columns."""
     present = set(parquet_schema(path).names)

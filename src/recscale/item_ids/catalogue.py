@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from recscale import files
@@ -45,11 +44,8 @@ def read(path: Path) -> Catalogue:
     Raises:
         UserError: the table is missing, truncated, empty or lacks a column.
     """
-    missing = [c for c in COLUMNS if c not in files.parquet_schema(path).names]
-    if missing:
-        raise UserError(f"{path} lacks the column(s) {', '.join(missing)}", "build it again")
     columns: list[list[NDArray]] = [[], [], [], []]
-    for batch in pq.ParquetFile(path).iter_batches(ROWS_AT_ONCE, columns=COLUMNS):
+    for batch in files.read_batches(path, COLUMNS, ROWS_AT_ONCE):
         frame = batch.to_pandas()
         levels = frame[["c0", "c1", "c2"]]
         names = levels.astype(object).fillna("")

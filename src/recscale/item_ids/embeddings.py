@@ -16,11 +16,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from recscale import files, seeds
-from recscale.errors import UserError, first_line, run_command
+from recscale.errors import UserError, run_command
 from recscale.item_ids import encoders, text
 from recscale.item_ids.encoders import Encoder, HuggingFace, TfidfSvd
 from recscale.item_ids.resumable_array import ResumableArray
@@ -67,23 +66,6 @@ def check_settings(settings: Settings) -> None:
             raise UserError(f"item_ids.embedding.{name} is {value}", "it must be 1 or more")
 
 
-def batches(path: Path, columns: list[str], rows: int) -> Iterator[pa.RecordBatch]:
-    """A Parquet table's columns, `rows` rows at once (the last batch may be shorter).
-
-    Raises:
-        UserError: the file is missing, truncated, corrupt, or lacks a column.
-    """
-    present = files.parquet_schema(path).names
-    missing = [c for c in columns if c not in present]
-    rebuild = "delete it and run the same target again, which rebuilds it"
-    if missing:
-        raise UserError(f"{path} lacks the column(s) {', '.join(missing)}", rebuild)
-    try:
-        yield from pq.ParquetFile(path).iter_batches(rows, columns=columns)
-    except (pa.ArrowException, OSError) as error:
-        raise UserError(f"{path} is corrupt ({first_line(error)})", rebuild) from None
-
-
 def check_texts(items: Path) -> int:
     """The number of items, every one of which has a text.
 
@@ -92,7 +74,7 @@ def check_texts(items: Path) -> int:
     """
     rows = without = 0
     first: int | None = None
-    for batch in batches(items, ["item_id", *TEXT_COLUMNS], ROWS_AT_ONCE):
+    for batch in files.read_batches(items, ["item_id", *TEXT_COLUMNS], ROWS_AT_ONCE):
         empty = np.ones(batch.num_rows, dtype=bool)
         for column in TEXT_COLUMNS:
             words = pc.fill_null(batch.column(column).cast(pa.string()), "")
@@ -126,14 +108,14 @@ def fitting_texts(items: Path, seed: int) -> Iterator[str]:
         return pc.equal(batch.column("split"), "train").to_numpy(zero_copy_only=False)
 
     smallest = np.zeros(0, dtype=np.uint64)
-    for batch in batches(items, ["item_id", "split"], ROWS_AT_ONCE):
+    for batch in files.read_batches(items, ["item_id", "split"], ROWS_AT_ONCE):
         smallest = np.concatenate([smallest, hashes(batch)[in_training(batch)]])
         if len(smallest) > FIT_ITEMS:
             smallest = np.partition(smallest, FIT_ITEMS - 1)[:FIT_ITEMS]
     if not len(smallest):
         raise UserError(f"{items} holds no training items", "tfidf_svd is fitted to their texts")
     largest = smallest.max()  # no two items share a hash
-    for batch in batches(items, ["item_id", "split", *TEXT_COLUMNS], ROWS_AT_ONCE):
+    for batch in files.read_batches(items, ["item_id", "split", *TEXT_COLUMNS], ROWS_AT_ONCE):
         chosen = in_training(batch) & (hashes(batch) <= largest)
         yield from texts_of(batch.filter(pa.array(chosen)))
 
@@ -213,7 +195,7 @@ def embed(items: Path, embeddings: Path, card: Path, settings: Settings) -> None
         progress(total=total, initial=array.inputs, desc="embedding", unit=" items") as bar,
     ):
         read = 0
-        for batch in batches(items, columns, settings.rows_of_a_block):
+        for batch in files.read_batches(items, columns, settings.rows_of_a_block):
             read += batch.num_rows
             if read <= array.inputs:
                 continue

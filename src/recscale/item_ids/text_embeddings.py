@@ -1,8 +1,8 @@
 """Passages of general text to vectors, by the encoder that embeds the items.
 
-The paper's first approach (Appendix B.1) trains the sparse auto-encoder on general text, as a
-foundation of all domains, and finds that its latents do not fit an item catalogue. What that
-auto-encoder is trained on here are passages about as long as an item's text.
+The paper's auto-encoder was trained on another domain (internal video, photo and text data), and
+the paper warns that its latents may not fit an item catalogue (Appendix B.1, Approach 1). Passages
+of general text, about as long as an item's text, stand in for that domain.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from recscale import seeds
+from recscale import files, seeds
 from recscale.errors import UserError, run_command
 from recscale.item_ids import embeddings
 from recscale.item_ids.resumable_array import ResumableArray
@@ -54,7 +54,7 @@ def choose(documents: Path, passages: int, seed: int) -> list[str]:
     chosen: list[tuple[int, int, str]] = []  # hash, number, passage
     largest = np.iinfo(np.uint64).max
     count = 0
-    for batch in embeddings.batches(documents, ["text", "part"], DOCUMENTS_AT_ONCE):
+    for batch in files.read_batches(documents, ["text", "part"], DOCUMENTS_AT_ONCE):
         rows = zip(batch.column("text").to_pylist(), batch.column("part").to_pylist(), strict=True)
         found = [p for text, part in rows if part != "held_out" for p in passages_of(text)]
         hashes = seeds.hash_keys(seed, np.arange(count, count + len(found)))

@@ -15,7 +15,6 @@ from typing import TypeAlias
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from recscale import files
@@ -35,8 +34,7 @@ def batches(source: Source, columns: list[str]) -> Iterator[pa.RecordBatch]:
         yield from source.select(columns).to_batches(ROWS_AT_ONCE)
         return
     for path in source:
-        files.require_columns(path, columns)
-        yield from pq.ParquetFile(path).iter_batches(ROWS_AT_ONCE, columns=columns)
+        yield from files.read_batches(path, columns, ROWS_AT_ONCE)
 
 
 @dataclass(frozen=True)
