@@ -82,9 +82,10 @@ def test_histories_respect_the_periods(purchases):
     _items, events, histories, _ = purchases
     train = pd.Timestamp(SETTINGS.train_until)
     valid = pd.Timestamp(SETTINGS.valid_until)
-    for user, bought, valid_item, test_item in histories.itertuples(index=False):
+    for user, bought, sessions, valid_item, test_item in histories.itertuples(index=False):
         own = events[events["user_id"] == user]
         assert list(bought) == own.loc[own["time"] < train, "item_id"].tolist()
+        assert list(sessions) == own.loc[own["time"] < train, "session_id"].tolist()
         middle = own[(own["time"] >= train) & (own["time"] < valid)]
         assert valid_item == middle["item_id"].iloc[0]
         assert test_item == own.loc[own["time"] >= valid, "item_id"].iloc[0]

@@ -33,6 +33,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     curves = [tidy_inputs.curves(folder, size) for size in SIZES]
     training = [tidy_inputs.training(folder, size) for size in SIZES]
     ranks = [tidy_inputs.ranks(folder, model) for model in ("GRU4Rec", "SASRec")]
+    baselines = [tidy_inputs.ranks(folder, model) for model in ("Popularity", "ItemKNN")]
     tidy_inputs.verdicts(folder)
     tidy_inputs.data_card(folder)
     quality = tidy_inputs.quality_file(folder)
@@ -66,7 +67,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "ranking_strata": (
             ranking_arms.main,
             [
-                *("--target", "ranking_strata", "--ranks", *ranks, "--cutoffs", 10, 100),
+                *("--target", "ranking_strata", "--ranks", *ranks, *baselines),
+                *("--cutoffs", 10, 100),
                 *("--seed", 1, "--replicates", 50),
             ],
         ),

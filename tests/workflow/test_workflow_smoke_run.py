@@ -169,7 +169,7 @@ def test_two_runs_from_scratch_give_the_same_bytes(built, tmp_path):
         "walks/*/*",
         "tokenizer/*",
         "windows/*/*",
-        "ranking/*.parquet",
+        "ranking/*/*.parquet",
         "pretraining/*/curves.parquet",
         "scaling/*.csv",
         "claims/*.csv",
