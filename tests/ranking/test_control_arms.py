@@ -20,7 +20,8 @@ from recscale.ranking import baselines
 from recscale.ranking.arms import examples_of
 from recscale.ranking.comparison import compare
 from recscale.ranking.examples import Examples
-from recscale.ranking.rank_metrics import rank_in_blocks, recall
+from recscale.ranking.measures import recall
+from recscale.ranking.rank_metrics import rank_in_blocks
 
 N_ITEMS = 30
 WALKS = WalkSettings(3, "numba", 1, 1.0, 1.0, 0.15, None, "stop", 5, 12, 900)

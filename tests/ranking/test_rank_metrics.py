@@ -8,7 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recscale.ranking.rank_metrics import rank_targets, recall
+from recscale.ranking.measures import recall
+from recscale.ranking.rank_metrics import rank_targets
 
 
 def one_row(scores: list[float], target: int, history: tuple[int, ...] = ()) -> tuple[int, int]:

@@ -13,8 +13,8 @@ from recscale.errors import UserError
 from recscale.files import read_arrow
 from recscale.ranking.arm import Arm
 from recscale.ranking.comparison import Comparison, compare
+from recscale.ranking.measures import recall
 from recscale.ranking.models import MODELS
-from recscale.ranking.rank_metrics import recall
 from recscale.ranking.recbole_runner import Diverged, Trained, Training, train
 from recscale.ranking.settings import Settings
 from recscale.settings import build

@@ -29,6 +29,7 @@ from recscale.artefact import (
 from recscale.errors import UserError, run_command
 from recscale.figures.fig1_drawing import draw
 from recscale.latex import fixed, interval
+from recscale.ranking.measures import ndcg, recall
 from recscale.seeds import generator
 
 ARMS = ("tstr", "trtr")
@@ -174,14 +175,12 @@ def measure(ranks: pd.DataFrame, setup: Setup, published_gain: float) -> pd.Data
                 }
                 row.update({f"{arm}_seeds": arrays[arm].shape[0] for arm in ARMS})
                 for arm in ARMS:
-                    row[arm] = float((arrays[arm] <= k).mean())
+                    row[arm] = recall(arrays[arm], k)
+                    row[f"{arm}_ndcg"] = ndcg(arrays[arm], k)
                     row[f"{arm}_low"], row[f"{arm}_high"] = _interval(redrawn[arm][:, index])
                 row["ratio"] = row["tstr"] / row["trtr"] if row["trtr"] else float("nan")
                 ratios = _ratio(redrawn["tstr"][:, index], redrawn["trtr"][:, index])
                 row["ratio_low"], row["ratio_high"] = _interval(ratios)
-                for arm in ARMS:
-                    gain = np.where(arrays[arm] <= k, 1 / np.log2(1.0 + arrays[arm]), 0.0)
-                    row[f"{arm}_ndcg"] = float(gain.mean())
                 row["chance"] = min(1.0, k / items)
                 row["chance_marked"] = row["chance"] > CHANCE_LIMIT
                 row["items"] = items

@@ -1,8 +1,7 @@
-"""Ranks of the next item, and recall@K from them (Figure 1).
+"""Ranks of the next item, in blocks of users (Figure 1); `measures` makes recall and NDCG of them.
 
-One item follows each test history, so that recall@K is the share of users whose item ranks among
-the first K. Items with the same score as the target rank before it: a model that scores all items
-alike gets no credit.
+Items with the same score as the target rank before it: a model that scores all items alike gets no
+credit.
 """
 
 from __future__ import annotations
@@ -80,13 +79,3 @@ def rank_in_blocks(
             )
         )
     return Ranks.join(parts)
-
-
-def recall(ranks: NDArray[np.int64], k: int) -> float:
-    """Recall@k: the share of ranks up to `k`."""
-    return float((ranks <= k).mean())
-
-
-def ndcg(ranks: NDArray[np.int64], k: int) -> float:
-    """NDCG@k with one relevant item: the mean of 1 / log2(1 + rank) where the rank is up to `k`."""
-    return float(np.where(ranks <= k, 1.0 / np.log2(1.0 + ranks), 0.0).mean())

@@ -27,8 +27,9 @@ from recscale.ranking.arms import examples_of
 from recscale.ranking.comparison import ARMS, Comparison, compare
 from recscale.ranking.compatibility import quiet_corner
 from recscale.ranking.examples import TrainingExamples
+from recscale.ranking.measures import ndcg, recall
 from recscale.ranking.models import BASELINES, find_model
-from recscale.ranking.rank_metrics import Ranks, ndcg, recall
+from recscale.ranking.rank_metrics import Ranks
 from recscale.ranking.settings import Settings, measurable
 from recscale.settings import parse
 

@@ -19,6 +19,7 @@ from recscale import latex
 from recscale.artefact import Artefact, command_line, each_row, from_arguments, read_tables
 from recscale.claims.intervals import bootstrap_ratio
 from recscale.errors import UserError, run_command
+from recscale.ranking.measures import ndcg, recall
 from recscale.seeds import generator
 
 KEYS = ["budget", "validation", "arm", "model"]
@@ -79,9 +80,8 @@ def build(ranks: pd.DataFrame, cutoffs: list[int], replicates: int, seed: int) -
             for k in cutoffs:
                 row = dict(zip(KEYS, key, strict=True))
                 row |= {"users": part, "k": k, "n_users": found.shape[1], "seeds": len(found)}
-                row["recall"] = float((found <= k).mean())
-                gain = np.where(found <= k, 1 / np.log2(1.0 + found), 0.0)
-                row["ndcg"] = float(gain.mean())
+                row["recall"] = recall(found, k)
+                row["ndcg"] = ndcg(found, k)
                 row["ratio"] = row["ratio_low"] = row["ratio_high"] = float("nan")
                 if arm != "trtr" and reference is not None:
                     drawn = generator(seed, "ranking arms", part, *map(str, key), k)
