@@ -1,7 +1,7 @@
 """Tokens per second from tables to packed windows, against the tokenizers library called bare.
 
     python benchmarks/windows.py                      # a small BPE, trained here
-    python benchmarks/windows.py --tokenizer FOLDER   # e.g. results/<name>/tokenizer
+    python benchmarks/windows.py --tokenizer FOLDER   # e.g. results/<name>/tokenizer/sae
 
 "bare" is `encode_batch_fast` on the same sentences, already there as Python strings, without
 building, shuffling, packing or writing them. Ours does all that, from the table to the file.

@@ -1,7 +1,8 @@
 """Errors a user can cause and mend, and the wrapper that turns them into one line.
 
-A command of this package ends in one of three ways: exit status 0 with finished outputs; exit
-status 2 with one line that names the file or key and the way out; or a traceback, which is a bug.
+A command of this package ends in one of four ways: exit status 0 with finished outputs; exit status
+2 with one line that names the file or key and the way out; exit status 75 when it was asked to stop
+and has saved its work; or a traceback, which is a bug.
 """
 
 from __future__ import annotations
@@ -25,6 +26,17 @@ class UserError(Exception):
         self.way_out = way_out
 
 
+class Interrupted(Exception):
+    """The command was asked to stop, has saved its work, and goes on when it is run again.
+
+    Args:
+        where: what was saved, for the message.
+    """
+
+
+INTERRUPTED = 75  # EX_TEMPFAIL of sysexits.h: try again
+
+
 def disk_is_full(error: Exception) -> bool:
     """Whether an error says so; DuckDB, safetensors and Arrow use errors of their own for it."""
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
@@ -37,7 +49,7 @@ def first_line(error: Exception) -> str:
 
 
 def run_command(main: Callable[[], None]) -> None:
-    """Run a command's `main` and exit: 0 when it returns, 2 and one line on a `UserError`.
+    """Run a command's `main` and exit: 0 when it returns, 2 and one line on a `UserError`, 75 if interrupted.
 
     A full disk is an error of the machine, not of the code, and gets a line as well.
     """
@@ -46,6 +58,9 @@ def run_command(main: Callable[[], None]) -> None:
     except UserError as error:
         print(f"recscale: error: {error}", file=sys.stderr)
         sys.exit(2)
+    except Interrupted as interrupted:
+        print(f"recscale: interrupted: {interrupted}; run it again to go on", file=sys.stderr)
+        sys.exit(INTERRUPTED)
     except Exception as error:
         if not disk_is_full(error):
             raise

@@ -55,6 +55,26 @@ def test_rec_tokens_are_consecutive_and_the_manifest_says_where(folder, loaded):
     assert manifest["sha256"] == files.sha256(folder / "tokenizer.json")
 
 
+def test_text_has_the_same_tokens_however_many_rec_tokens_there_are(tmp_path):
+    """So models of other semantic ids can start from one base model."""
+    text = ["the item of the user 12.5 " * 5, "naïve café\n    return x"]
+    vocabularies, manifests, encoded = [], [], []
+    for rec_tokens in (24, 8192):
+        settings = tokenizer.Settings(source="train", vocabulary=280, rec_tokens=rec_tokens)
+        described = tokenizer.build(settings, text, tmp_path / str(rec_tokens))
+        words = tokenizer.load(str(tmp_path / str(rec_tokens))).get_vocab()
+        vocabularies.append({w: n for w, n in words.items() if n < described["base_vocabulary"]})
+        bare = windows.read_tokenizer(tmp_path / str(rec_tokens))
+        encoded.append([bare.encode(t).ids for t in (*text, "the RECORD of REC in 1.25")])
+        manifests.append(described)
+    assert vocabularies[0] == vocabularies[1]
+    assert len(vocabularies[0]) == manifests[0]["base_vocabulary"] == 280
+    assert encoded[0] == encoded[1]
+    for key in ("base_vocabulary", "end_of_text", "number_ids", "rec_open", "first_rec"):
+        assert manifests[0][key] == manifests[1][key]
+    assert [m["vocabulary"] - m["rec_count"] for m in manifests] == [282, 282]
+
+
 def test_decoding_gives_the_sentence_back(loaded):
     for sentence in (
         templates.item_text(CODES, "oat drink. Size: 11 oz"),

@@ -1,7 +1,8 @@
 """Run commands as processes of their own that share one import of torch and transformers.
 
 The argument is a JSON list of steps; the commands of a step, each `[module, options, environment]`,
-run side by side. Exits with status 1 when a command fails.
+run side by side. Exits with status 1 when a command fails. A moment of `killed_run.arm` in the
+variable STRIKE ends the process then.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import json
 import os
 import runpy
 import sys
+
+from killed_run import arm
 
 import recscale.pretraining.evaluation
 import recscale.pretraining.trainer  # noqa: F401
@@ -22,6 +25,8 @@ def main() -> None:
             process = os.fork()
             if process == 0:
                 os.environ.update(environment)
+                if "STRIKE" in os.environ:
+                    arm(*json.loads(os.environ["STRIKE"]))
                 sys.argv = [module, *options]
                 runpy.run_module(module, run_name="__main__", alter_sys=True)
                 sys.exit(0)

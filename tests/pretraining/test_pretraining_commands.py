@@ -19,65 +19,22 @@ from recscale.contracts import CONTRACTS
 from recscale.errors import UserError, run_command
 from recscale.files import parquet_schema, read_json, read_table, sha256, write_json
 from recscale.pretraining import base, cpt
-from recscale.pretraining.trainer import evaluation_steps
+from recscale.pretraining.schedule import evaluation_steps
 
 from .tiny_curriculum import (
     LENGTH,
     TINY,
     Curriculum,
     arguments_of,
+    base_options,
+    cpt_options,
     cpt_settings,
     run_module,
     settings,
-    write_curriculum,
     write_windows,
 )
 
 MIXTURE = {"general": 0.5, "item_text": 0.09, "cf": 0.3, "uih": 0.11}
-
-
-def base_options(curriculum: Curriculum, **changes: Any) -> dict[str, Any]:
-    root = curriculum.root
-    values = {
-        "size": "size1",
-        "windows": curriculum.train / "base.npy",
-        "held_out": curriculum.held_out / "general.npy",
-        "tokenizer": curriculum.tokenizer,
-        "folder": root / "base/size1",
-        "manifest": root / "base/size1.json",
-        "training": root / "base/size1.parquet",
-        "settings": settings(),
-    }
-    return values | changes
-
-
-def cpt_options(curriculum: Curriculum, name: str, **changes: Any) -> dict[str, Any]:
-    out = curriculum.root / "cpt" / name
-    values = {
-        "run": name,
-        "base": curriculum.root / "base/size1.json",
-        "windows": curriculum.train,
-        "held_out": curriculum.held_out,
-        "item_ids": curriculum.item_ids,
-        "tokenizer": curriculum.tokenizer,
-        "folder": out / "model",
-        "curves": out / "curves.parquet",
-        "training": out / "training.parquet",
-        "manifest": out / "manifest.json",
-        "settings": cpt_settings(),
-    }
-    return values | changes
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Curriculum:
-    """A curriculum with a base model and the run "one", which tests only read."""
-    found = write_curriculum(tmp_path_factory.mktemp("trained"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ACCELERATE_USE_CPU", "true")
-        run_module(patch, base, base_options(found))
-        run_module(patch, cpt, cpt_options(found, "one"))
-    return found
 
 
 def curves(curriculum: Curriculum, name: str) -> pd.DataFrame:
@@ -107,7 +64,7 @@ def test_the_cpt_command(trained: Curriculum) -> None:
     assert parquet_schema(path) == CONTRACTS["curves"].arrow_schema()
     assert found["step"].unique().tolist() == [0, *evaluation_steps(40, 4, 5)]
     assert (found["tokens"] == found["step"] * 4 * LENGTH).all()
-    assert found.groupby("step")["domain"].nunique().eq(7).all()
+    assert found.groupby("step")["domain"].nunique().eq(8).all()
     assert (found["loss_per_item"].notna() == (found["token_class"] == "id")).all()
     assert set(found.loc[found["domain"] == "general", "token_class"]) == {"all", "template"}
     by_class = found.pivot(index=["domain", "step"], columns="token_class", values="n_tokens")
@@ -131,7 +88,10 @@ def test_the_cpt_command(trained: Curriculum) -> None:
 
 def test_two_runs_give_the_same_bytes(trained: Curriculum, monkeypatch: pytest.MonkeyPatch) -> None:
     options = cpt_options(trained, "one")
-    again = {k: trained.root / "again" / k for k in ("folder", "curves", "training", "manifest")}
+    again = {
+        k: trained.root / "again" / k
+        for k in ("checkpoints", "folder", "curves", "training", "manifest")
+    }
     run_module(monkeypatch, cpt, options | again)
     assert sha256(options["curves"]) == sha256(again["curves"])
     hashes = [read_json(o["manifest"])["files"]["model.safetensors"] for o in (options, again)]
@@ -274,10 +234,10 @@ def test_inputs_that_do_not_fit(
         ({"mixture": MIXTURE | {"uih": 0.2}}, "which sums to 1.09"),
         ({"mixture": MIXTURE | {"uih": -0.11, "cf": 0.52}}, "must not be negative"),
         ({"mixture": MIXTURE | {"video": 0.0}}, "settings.mixture has the unknown key 'video'"),
-        ({"uih": "half"}, "settings.uih is 'half'; it must be full or reduced"),
+        ({"uih": "half"}, "settings.uih is 'half'; it must be one of full"),
         ({"size": "size2"}, "is of size1, the run of size2"),
         ({"model": TINY | {"layers": 2}}, "has layers 1, settings.model.layers is 2"),
-        ({"uih": "reduced", "tokens": 10**6}, "uih.npy has 40 windows, the reduced set 51"),
+        ({"uih": "reduced", "tokens": 10**6}, "uih.npy has 40 windows, the reduced set needs 51"),
         ({"tokens": 0}, "settings.tokens of 0 are 0 steps"),
         ({"learning_rate": 1e38}, "loss of run bad is nan at step [23]"),
     ],

@@ -114,3 +114,39 @@ def test_the_reduced_set_gives_the_repeats_of_table_6() -> None:
         assert share * tokens / (windows * length) == pytest.approx(repeats, abs=0.06)
     assert reduced_windows(1_500_000, 128) == 14
     assert reduced_windows(10_000, 128) == 1
+
+
+def test_the_curriculum_comes_one_domain_after_the_other() -> None:
+    """Item text, then CF, then UIH; general text throughout; every share holds over the run."""
+    steps, batch = 250, 16
+    domains = {
+        name: (FULL[name], np.repeat(np.arange(n, dtype=np.uint16)[:, None], 4, axis=1))
+        for name, n in SIZES.items()
+    }
+    sampler = MixtureSampler(domains, batch, 1, rows=100, curriculum_steps=steps)
+    seen = [name for step in range(steps) for name, _ in sampler.indices(step)]
+    taught = [name for name in seen if name != "general"]
+    assert taught == sorted(taught, key=["item_text", "cf", "uih"].index)
+    for name, share in FULL.items():
+        assert abs(seen.count(name) - share * steps * batch) < 2
+    halves = [seen[: len(seen) // 2].count("general"), seen[len(seen) // 2 :].count("general")]
+    assert abs(halves[0] - halves[1]) <= 2
+    counts = dict.fromkeys(SIZES, 0)
+    for step in range(steps):
+        assert sampler.counts(step) == counts
+        for name, _ in sampler.indices(step):
+            counts[name] += 1
+    assert sampler.counts(steps) == counts
+    # The windows a pass shows are the same as in a mixture, in another order.
+    first = [i for s in range(steps) for n, i in sampler.indices(s) if n == "uih"][:3]
+    assert sorted(first) == [0, 1, 2]
+
+
+def test_a_curriculum_without_general_text() -> None:
+    shares = {"item_text": 0.18, "cf": 0.6, "uih": 0.22}
+    windows = np.zeros((5, 4), dtype=np.uint16)
+    domains = {name: (share, windows) for name, share in shares.items()}
+    sampler = MixtureSampler(domains, 10, 0, rows=1, curriculum_steps=10)
+    assert sampler.counts(10) == {"item_text": 18, "cf": 60, "uih": 22}
+    assert {name for name, _ in sampler.indices(0)} == {"item_text"}
+    assert {name for name, _ in sampler.indices(9)} == {"uih"}

@@ -13,12 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recscale.errors import UserError
-from recscale.pretraining import trainer
+from recscale.pretraining import parallel
 from recscale.pretraining.base import BaseSettings
 from recscale.pretraining.loss import ready
 from recscale.pretraining.model import ModelSettings, new_model
 from recscale.pretraining.sampler import MixtureSampler
-from recscale.pretraining.trainer import evaluation_steps, learning_rate, optimiser, train
+from recscale.pretraining.schedule import evaluation_steps, learning_rate
+from recscale.pretraining.trainer import optimiser, train
 from recscale.settings import build
 
 from .tiny_curriculum import TINY, settings
@@ -77,7 +78,7 @@ def test_training_is_adamw_on_the_batches(accelerator: Accelerator) -> None:
     """The loop against the same steps written out with transformers' own loss."""
     values, sampler, model = tiny_training(log_every=6)
     _, _, twin = tiny_training()
-    table = train(accelerator, ready(accelerator, model), sampler, values, "r")
+    table = train(accelerator, ready(accelerator, model), sampler, values, "r").training
     adamw = optimiser(twin, values)
     losses, norms = [], []
     for step in range(20):
@@ -104,9 +105,10 @@ def test_training_is_adamw_on_the_batches(accelerator: Accelerator) -> None:
 def test_a_loss_that_is_not_finite_names_run_and_step(accelerator: Accelerator) -> None:
     values, sampler, model = tiny_training()
 
-    def poison(step: int) -> None:
+    def poison(step: int) -> list[dict[str, Any]]:
         with torch.no_grad():
             next(model.parameters()).fill_(float("nan"))
+        return []
 
     with pytest.raises(UserError, match="loss of run size1-x is nan at step 13"):
         train(accelerator, ready(accelerator, model), sampler, values, "size1-x", {12}, poison)
@@ -116,7 +118,10 @@ def test_a_loss_that_is_not_finite_names_run_and_step(accelerator: Accelerator) 
     ("changes", "message"),
     [
         ({"precision": "fp16"}, "settings.precision is 'fp16'; it must be bf16 or fp32"),
-        ({"batch_windows": 4}, "settings.batch_windows is 4, there are 3 processes"),
+        (
+            {"batch_windows": 4},
+            "settings.batch_windows is 4, there are 3 processes that take 1 windows",
+        ),
     ],
 )
 def test_what_the_accelerator_refuses(
@@ -124,7 +129,7 @@ def test_what_the_accelerator_refuses(
 ) -> None:
     monkeypatch.setattr(Accelerator, "num_processes", property(lambda self: 3))
     with pytest.raises(UserError, match=message):
-        trainer.start(build(BaseSettings, settings(**changes), "settings"))
+        parallel.start(build(BaseSettings, settings(**changes), "settings"))
 
 
 def test_a_run_within_its_warm_up_is_refused() -> None:
@@ -139,7 +144,7 @@ def test_bf16_needs_a_device_that_computes_in_it(
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, "avx512_bf16": fast})
     values = build(BaseSettings, settings(precision="bf16"), "settings")
-    assert trainer.start(values).mixed_precision == precision
+    assert parallel.start(values).mixed_precision == precision
 
 
 def test_bf16_autocast_trains_as_fp32_does(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,8 +153,9 @@ def test_bf16_autocast_trains_as_fp32_does(monkeypatch: pytest.MonkeyPatch) -> N
     for precision in ("bf16", "fp32"):
         AcceleratorState._reset_state(reset_partial_state=True)
         values, sampler, model = tiny_training(precision=precision)
-        accelerator = trainer.start(values)
-        losses[precision] = train(accelerator, ready(accelerator, model), sampler, values, "r")
+        accelerator = parallel.start(values)
+        trained = train(accelerator, ready(accelerator, model), sampler, values, "r")
+        losses[precision] = trained.training
         assert next(model.parameters()).dtype == torch.float32
     difference = losses["bf16"]["loss"] - losses["fp32"]["loss"]
     assert 0 < difference.abs().max() < 0.02

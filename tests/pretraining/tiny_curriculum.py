@@ -13,7 +13,7 @@ import pytest
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from recscale.contracts import HELD_OUT_DOMAINS, TRAINING_DOMAINS
+from recscale.contracts import ALL_HELD_OUT, TRAINING_DOMAINS
 from recscale.files import sha256, write_array, write_json, write_table
 
 WORDS = [f"w{i}" for i in range(29)]
@@ -119,10 +119,10 @@ def write_curriculum(root: Path) -> Curriculum:
         return np.array(ids[: windows * LENGTH]).reshape(windows, LENGTH)
 
     text_domains = ("base", "general")
-    for domain in ("base", *TRAINING_DOMAINS):
+    for domain in ("base", *TRAINING_DOMAINS, "uih_real"):
         document = word_document if domain in text_domains else item_document
         write_windows(root / f"train/{domain}.npy", pack(document, 40), manifest)
-    for domain in HELD_OUT_DOMAINS:
+    for domain in ALL_HELD_OUT:
         document = word_document if domain in text_domains else item_document
         write_windows(root / f"held_out/{domain}.npy", pack(document, 5), manifest)
     return Curriculum(
@@ -150,7 +150,13 @@ def settings(**changes: Any) -> dict[str, Any]:
         "gradient_clip": 1.0,
         "precision": "fp32",
         "log_every": 10,
+        "largest_rise": 5.0,
+        "device": "cpu",
         "threads": 1,
+        "windows_at_once": None,
+        "sharding": "none",
+        "compile_layers": False,
+        "checkpoint_every": 10,
     }
     return values | changes
 
@@ -161,8 +167,10 @@ def cpt_settings(**changes: Any) -> dict[str, Any]:
         size="size1",
         mixture={"general": 0.5, "item_text": 0.09, "cf": 0.3, "uih": 0.11},
         uih="full",
+        order="mixed",
         run_seed=0,
         evaluations=5,
+        branches=[],
     )
     return values | changes
 
@@ -180,3 +188,40 @@ def run_module(monkeypatch: pytest.MonkeyPatch, module: Any, options: dict[str, 
     """Call a command's `main` in this process with the given options."""
     monkeypatch.setattr("sys.argv", [module.__name__, *arguments_of(options)])
     module.main()
+
+
+def base_options(curriculum: Curriculum, **changes: Any) -> dict[str, Any]:
+    """Options of a tiny base model, with changes."""
+    root = curriculum.root
+    values = {
+        "size": "size1",
+        "windows": curriculum.train / "base.npy",
+        "held_out": curriculum.held_out / "general.npy",
+        "tokenizer": curriculum.tokenizer,
+        "checkpoints": root / "base/checkpoints",
+        "folder": root / "base/size1",
+        "manifest": root / "base/size1.json",
+        "training": root / "base/size1.parquet",
+        "settings": settings(),
+    }
+    return values | changes
+
+
+def cpt_options(curriculum: Curriculum, name: str, **changes: Any) -> dict[str, Any]:
+    """Options of a tiny run of that base, with changes."""
+    out = curriculum.root / "cpt" / name
+    values = {
+        "run": name,
+        "base": curriculum.root / "base/size1.json",
+        "windows": curriculum.train,
+        "held_out": curriculum.held_out,
+        "item_ids": curriculum.item_ids,
+        "tokenizer": curriculum.tokenizer,
+        "checkpoints": out / "checkpoints",
+        "folder": out / "model",
+        "curves": out / "curves.parquet",
+        "training": out / "training.parquet",
+        "manifest": out / "manifest.json",
+        "settings": cpt_settings(),
+    }
+    return values | changes

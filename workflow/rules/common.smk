@@ -56,22 +56,50 @@ def check_dates_and_shares(values):
         raise WorkflowError("config: curriculum.walks: min_items is above max_items")
 
 
+# What a run of config/experiments.yaml is where it does not say.
+RUN_DEFAULTS = {
+    "item_ids": "configured",
+    "uih": "full",
+    "order": "mixed",
+    "schedule": "cosine",
+    "horizon": 1.0,
+    "trunk": None,
+    "seed": 0,
+    "control": False,
+}
+
+
 def check_experiments(experiments):
-    """Stop if a run names no known mixture, a mixture does not sum to 1, or an artefact no run."""
+    """Fill in each run's defaults, and stop if runs, mixtures and artefacts do not fit."""
     where = "config/experiments.yaml"
     for name, mixture in experiments["mixtures"].items():
         if abs(sum(mixture.values()) - 1) > 1e-9:
             raise WorkflowError(
                 f"{where}: mixtures.{name} sums to {sum(mixture.values())}, not to 1"
             )
-    for name, run in experiments["runs"].items():
+    runs = {name: {**RUN_DEFAULTS, **run} for name, run in experiments["runs"].items()}
+    experiments["runs"] = runs
+    for name, run in runs.items():
         if run["mixture"] not in experiments["mixtures"]:
             raise WorkflowError(f"{where}: runs.{name}.mixture {run['mixture']!r} is no mixture")
         if not name.startswith(run["size"] + "-"):
             raise WorkflowError(f"{where}: runs.{name} is of size {run['size']}; name it so")
-    for figure, runs in experiments["figures"].items():
-        for run in runs:
-            if run not in experiments["runs"]:
+        if run["trunk"] is not None:
+            trunk = runs.get(run["trunk"])
+            may_differ = ["trunk", "horizon"]
+            if trunk is None or trunk["trunk"] or but(trunk, *may_differ) != but(run, *may_differ):
+                raise WorkflowError(
+                    f"{where}: runs.{name}.trunk {run['trunk']!r} is no run that differs in its "
+                    "horizon alone"
+                )
+            if run["schedule"] != "wsd" or not run["horizon"] < trunk["horizon"]:
+                raise WorkflowError(
+                    f"{where}: runs.{name}: a run with a trunk has the schedule wsd and a shorter "
+                    "horizon"
+                )
+    for figure, names in experiments["figures"].items():
+        for run in names:
+            if run not in runs:
                 raise WorkflowError(f"{where}: figures.{figure} names the unknown run {run!r}")
 
 
@@ -146,6 +174,7 @@ HELD_OUT_DOMAINS = [
     "uih_ood",
     "uih_full_graph",
 ]
+ALL_HELD_OUT = [*HELD_OUT_DOMAINS, "real_histories"]
 
 # Big thresholds keep glibc from giving the logits' memory back to the system at every step.
 shell.prefix(

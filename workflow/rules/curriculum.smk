@@ -149,12 +149,41 @@ rule walks:
     params:
         shards=WALKS["shards"],
         settings=lambda wildcards: settings(
-            HOW_TO_WALK, seed=SEED, walks=WALKS.get(wildcards.stream, WALKS["ranking"])
+            HOW_TO_WALK, seed=SEED, walks=number_of_walks(wildcards.stream)
         ),
     shell:
         "python -m recscale.curriculum.walks --graph {input.graph} --stream {wildcards.stream}"
         " --shard {wildcards.shard} --shards {params.shards} --walks {output} --threads {threads}"
         " --settings {params.settings:q} > {log} 2>&1"
+
+
+rule real_histories:
+    """Stretches of real histories in the place of walks: a control, and a held-out domain."""
+    input:
+        events=rules.data.output.events,
+        item_table=rules.data.output.item_table,
+        walks=lambda wildcards: walk_shards(WALKS_OF[wildcards.part]),
+        code=code("curriculum.real_histories"),
+    output:
+        f"{RESULTS}/real_histories/{{part}}.parquet",
+    log:
+        f"logs/real_histories/{NAME}-{{part}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/real_histories-{{part}}.tsv"
+    wildcard_constraints:
+        part="|".join(WALKS_OF),
+    conda:
+        "../../envs/curriculum.yaml"
+    params:
+        settings=lambda wildcards: settings(
+            seed=SEED,
+            train_until=config["data"]["train_until"],
+            sequences=number_of_real_histories(wildcards.part),
+        ),
+    shell:
+        "python -m recscale.curriculum.real_histories --events {input.events}"
+        " --items {input.item_table} --walks {input.walks} --part {wildcards.part}"
+        " --sequences {output} --settings {params.settings:q} > {log} 2>&1"
 
 
 rule walk_sweep:
@@ -215,18 +244,20 @@ rule tokenizer:
         item_table=rules.data.output.item_table,
         code=code("curriculum.tokenizer"),
     output:
-        f"{RESULTS}/tokenizer/tokenizer.json",
-        f"{RESULTS}/tokenizer/tokenizer_config.json",
-        f"{RESULTS}/tokenizer/manifest.json",
+        tokenizer_of("{ids}"),
     log:
-        f"logs/tokenizer/{NAME}.log",
+        f"logs/tokenizer/{NAME}-{{ids}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/tokenizer.tsv"
+        f"{RESULTS}/benchmarks/tokenizer-{{ids}}.tsv"
+    wildcard_constraints:
+        ids="|".join(METHODS),
     conda:
         "../../envs/curriculum.yaml"
     params:
         folder=lambda wildcards, output: str(Path(output[0]).parent),
-        settings=settings(config["curriculum"]["tokenizer"], rec_tokens=REC_TOKENS),
+        settings=lambda wildcards: settings(
+            config["curriculum"]["tokenizer"], rec_tokens=rec_tokens(wildcards.ids)
+        ),
     shell:
         "python -m recscale.curriculum.tokenizer --documents {input.documents}"
         " --items {input.item_table} --tokenizer {params.folder}"
@@ -234,25 +265,27 @@ rule tokenizer:
 
 
 rule training_windows:
-    """One training domain, packed; `base` is the general text that base models see."""
+    """One training domain or control, packed; `base` is the general text that base models see."""
     input:
         source=lambda wildcards: source_of(wildcards.domain.replace("base", "general"), "train"),
-        item_ids=ITEM_IDS,
+        item_ids=f"{RESULTS}/item_ids/{{ids}}.parquet",
         tokenizer=rules.tokenizer.output,
         code=code("curriculum.windows"),
     output:
-        windows=f"{RESULTS}/windows/train/{{domain}}.npy",
-        manifest=f"{RESULTS}/windows/train/{{domain}}.json",
+        windows=f"{RESULTS}/windows/{{ids}}/train/{{domain}}.npy",
+        manifest=f"{RESULTS}/windows/{{ids}}/train/{{domain}}.json",
     log:
-        f"logs/training_windows/{NAME}-{{domain}}.log",
+        f"logs/training_windows/{NAME}-{{ids}}-{{domain}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/training_windows-{{domain}}.tsv"
+        f"{RESULTS}/benchmarks/training_windows-{{ids}}-{{domain}}.tsv"
+    wildcard_constraints:
+        ids="|".join(METHODS),
     conda:
         "../../envs/curriculum.yaml"
     params:
         domain=lambda wildcards: wildcards.domain.replace("base", "general"),
         part=lambda wildcards: "base" if wildcards.domain == "base" else "train",
-        settings=lambda wildcards: training_windows(wildcards.domain),
+        settings=lambda wildcards: training_windows_settings(wildcards.domain),
     shell:
         "python -m recscale.curriculum.windows --domain {params.domain} --part {params.part}"
         " --source {input.source} --item-ids {input.item_ids}"
@@ -262,19 +295,21 @@ rule training_windows:
 
 
 rule held_out_windows:
-    """One of the seven held-out domains, packed."""
+    """One held-out domain, packed: of the paper's seven, or real histories."""
     input:
         source=lambda wildcards: source_of(wildcards.domain, "held_out"),
-        item_ids=ITEM_IDS,
+        item_ids=f"{RESULTS}/item_ids/{{ids}}.parquet",
         tokenizer=rules.tokenizer.output,
         code=code("curriculum.windows"),
     output:
-        windows=f"{RESULTS}/windows/held_out/{{domain}}.npy",
-        manifest=f"{RESULTS}/windows/held_out/{{domain}}.json",
+        windows=f"{RESULTS}/windows/{{ids}}/held_out/{{domain}}.npy",
+        manifest=f"{RESULTS}/windows/{{ids}}/held_out/{{domain}}.json",
     log:
-        f"logs/held_out_windows/{NAME}-{{domain}}.log",
+        f"logs/held_out_windows/{NAME}-{{ids}}-{{domain}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/held_out_windows-{{domain}}.tsv"
+        f"{RESULTS}/benchmarks/held_out_windows-{{ids}}-{{domain}}.tsv"
+    wildcard_constraints:
+        ids="|".join(METHODS),
     conda:
         "../../envs/curriculum.yaml"
     params:

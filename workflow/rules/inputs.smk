@@ -3,17 +3,25 @@
 There are no rules here.
 """
 
+import math
+
 RULES = config["curriculum"]["rules"]
 WALKS = config["curriculum"]["walks"]
 # A set of walks, the graph it walks on, and what it is for.
 GRAPH_OF = {
     "train": "train",  # the UIH training domain
+    "uih_fresh": "train",  # its control: walks that no run sees twice
+    "uih_rewired": "rewired",  # its control: popularity and nothing else
     "uih_ood": "held_out",  # held-out UIH on unseen edges
     "uih_full_graph": "full",  # held-out UIH on all edges
     "ranking": "train",  # the TSTR arm of Figure 1
-    "rewired": "rewired",  # its control: popularity and nothing else
+    "rewired": "rewired",  # the control of that arm
 }
 HOW_TO_WALK = but(WALKS, *GRAPH_OF, "sweep", "shards")
+# Controls show as many windows as `uih` has; rewired walks may be shorter.
+TO_SPARE = 1.1
+# The walks whose place real histories take.
+WALKS_OF = {"train": "train", "held_out": "uih_full_graph"}
 
 
 def files_in(folder, pattern):
@@ -57,7 +65,22 @@ def source_of(domain, part):
         return rules.data.output.item_table
     if domain.startswith("cf"):
         return rules.association_rules.output.rules
+    if domain in ["uih_real", "real_histories"]:
+        return f"{RESULTS}/real_histories/{part}.parquet"
     return walk_shards("train" if domain == "uih" else domain)
+
+
+def number_of_walks(stream):
+    """How many walks a set has."""
+    if stream == "uih_rewired":
+        return math.ceil(TO_SPARE * WALKS["train"])
+    return WALKS["ranking" if stream == "rewired" else stream]
+
+
+def number_of_real_histories(part):
+    """How many stretches of real histories stand in the place of walks."""
+    spare = TO_SPARE if part == "train" else 1
+    return math.ceil(spare * WALKS[WALKS_OF[part]])
 
 
 def walk_shards(stream):
@@ -87,6 +110,27 @@ def rec_tokens(method):
     rq = ITEM_ID_CONFIG["rq"]
     is_sae = method in ["sae", "sae_general"]
     return ITEM_ID_CONFIG["sae"]["latents"] if is_sae else rq["layers"] * rq["codes"]
+
+
+def tokenizer_of(ids):
+    """The files of the tokenizer for the ids of a method."""
+    names = ["tokenizer.json", "tokenizer_config.json", "manifest.json"]
+    return [f"{RESULTS}/tokenizer/{ids}/{name}" for name in names]
+
+
+def training_windows_of(ids, domains):
+    """Windows and manifest of each of some training domains, written in the ids of a method."""
+    return windows_files(f"{RESULTS}/windows/{ids}/train", domains)
+
+
+def held_out_windows_of(ids, domains):
+    """The same of held-out domains."""
+    return windows_files(f"{RESULTS}/windows/{ids}/held_out", domains)
+
+
+def windows_files(folder, domains):
+    """Windows and manifest of each domain, one after the other."""
+    return [f"{folder}/{domain}.{kind}" for domain in domains for kind in ["npy", "json"]]
 
 
 def general_embeddings(wildcards):
@@ -126,7 +170,7 @@ def trial_settings():
     )
 
 
-def training_windows(domain):
+def training_windows_settings(domain):
     """Settings of a training domain's windows: how many sentences it may show."""
     text = config["curriculum"]["text"]
     limits = {"cf": text["cf_statements"], "item_text": text["item_texts"]}
@@ -137,34 +181,6 @@ def training_windows(domain):
         wordings=text["wordings"],
         sentences=limits.get(domain),
         tokens=None,
-    )
-
-
-def base_windows(wildcards):
-    """General text for a base model; none where the size starts from a published checkpoint."""
-    if SIZES[wildcards.size]["checkpoint"]:
-        return []
-    return [
-        f"{RESULTS}/windows/train/base.npy",
-        f"{RESULTS}/windows/train/base.json",
-        f"{RESULTS}/windows/held_out/general.npy",
-        f"{RESULTS}/windows/held_out/general.json",
-    ]
-
-
-def run_settings(wildcards):
-    """Settings of a run of config/experiments.yaml on this rung."""
-    run = EXPERIMENTS["runs"][wildcards.run]
-    return settings(
-        TRAINING,
-        PRETRAINING["cpt"],
-        seed=SEED,
-        evaluations=PRETRAINING["evaluations"],
-        model=SIZES[run["size"]],
-        size=run["size"],
-        mixture=EXPERIMENTS["mixtures"][run["mixture"]],
-        uih=run["uih"],
-        run_seed=run["seed"],
     )
 
 

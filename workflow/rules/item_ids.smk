@@ -103,9 +103,9 @@ rule encode_item_ids:
         " --card {output.card} --settings {params.settings:q} > {log} 2>&1"
 
 
-# The ids the curriculum is written in, and how many REC tokens they need.
-ITEM_IDS = f"{RESULTS}/item_ids/{ITEM_ID_CONFIG['method']}.parquet"
-REC_TOKENS = rec_tokens(ITEM_ID_CONFIG["method"])
+# The method whose ids the curriculum is written in, and its ids.
+IDS = ITEM_ID_CONFIG["method"]
+ITEM_IDS = f"{RESULTS}/item_ids/{IDS}.parquet"
 
 
 rule nearest_items:

@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from tokenizers import Tokenizer
 
-from recscale import files
-from recscale.contracts import HELD_OUT_DOMAINS, TRAINING_DOMAINS
+from recscale import files, seeds
+from recscale.contracts import ALL_HELD_OUT, REAL_HISTORIES, TRAINING_DOMAINS, UIH_CONTROLS
 from recscale.curriculum import packing, sentences
 from recscale.curriculum.token_pieces import ItemCodes, Pieces
 from recscale.errors import UserError, run_command
@@ -25,6 +27,9 @@ from recscale.logs import logger
 from recscale.settings import parse
 
 log = logger("curriculum.windows")
+
+# Shuffled together; of at most 100 items each, they stay below the 2^31 that one Arrow array holds.
+HISTORIES_AT_ONCE = 20_000_000
 
 
 @dataclass(frozen=True)
@@ -99,15 +104,50 @@ def documents_of(
         left_out = int((table["split"] == split).sum()) - len(chosen)
         make = sentences.item_documents if is_item else sentences.rule_documents
         return Documents(make(chosen, codes, how, rows(len(chosen))), len(chosen), left_out)
-    walks = files.read_arrow(source, "walks", ["walk", "items"])
-    made = sentences.walk_documents(walks, codes, how, rows(walks.num_rows))
-    return Documents(made, walks.num_rows, 0)
+    is_real = domain in ("uih_real", REAL_HISTORIES)
+    columns = ["sequence" if is_real else "walk", "items"]
+
+    for path in source:
+        files.require_columns(path, columns)
+
+    def made() -> Iterator[Pieces]:
+        left = settings.sentences
+        for number, walks in enumerate(histories(source, columns)):
+            seed = seeds.derive(settings.seed, "histories", number)
+            order = sentences.shuffled(walks.num_rows, seed, left, domain)
+            yield from sentences.walk_documents(walks, codes, how, order)
+            left = None if left is None else max(0, left - walks.num_rows)
+
+    return Documents(made(), sum(pq.read_metadata(path).num_rows for path in source), 0)
+
+
+def histories(
+    source: list[Path], columns: list[str], at_once: int = HISTORIES_AT_ONCE
+) -> Iterator[pa.Table]:
+    """Walks or real histories, so many at once whatever the shards, in the columns walk and items.
+
+    Raises:
+        UserError: a shard is missing or broken.
+    """
+    held: list[pa.RecordBatch] = []
+    rows = 0
+    for path in source:
+        for batch in files.read_batches(path, columns, sentences.ROWS_AT_ONCE):
+            while rows + batch.num_rows >= at_once:
+                held.append(batch[: at_once - rows])
+                batch, rows = batch[at_once - rows :], 0
+                yield pa.Table.from_batches(held).rename_columns(["walk", "items"])
+                held = []
+            held.append(batch)
+            rows += batch.num_rows
+    if rows:
+        yield pa.Table.from_batches(held).rename_columns(["walk", "items"])
 
 
 def main() -> None:
     """Command line: one domain's source table to its windows and their manifest."""
     parser = argparse.ArgumentParser(description=__doc__)
-    domains = list(dict.fromkeys([*TRAINING_DOMAINS, *HELD_OUT_DOMAINS]))
+    domains = list(dict.fromkeys([*TRAINING_DOMAINS, *UIH_CONTROLS, *ALL_HELD_OUT]))
     parser.add_argument("--domain", choices=domains, required=True)
     parser.add_argument("--part", choices=["base", "train", "held_out"], required=True)
     parser.add_argument("--source", type=Path, nargs="+", required=True, help="walks: shards")

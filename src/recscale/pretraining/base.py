@@ -7,7 +7,7 @@ It is trained here on general text from random weights, or is a checkpoint from 
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -15,16 +15,16 @@ import torch
 from accelerate import Accelerator
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-from transformers import PreTrainedModel
 
 from recscale import seeds
 from recscale.contracts import CONTRACTS
 from recscale.errors import UserError, first_line, run_command
 from recscale.files import write_json, write_table
 from recscale.logs import logger
+from recscale.pretraining.checkpoints import Checkpoints, Identity, fingerprint
 from recscale.pretraining.data import Vocabulary, read_vocabulary, read_windows
 from recscale.pretraining.evaluation import HeldOut, held_out_losses, read_held_out
-from recscale.pretraining.loss import ready
+from recscale.pretraining.loss import NextTokenLoss, ready
 from recscale.pretraining.model import (
     check_rows,
     count_parameters,
@@ -32,16 +32,35 @@ from recscale.pretraining.model import (
     new_model,
     save_model,
 )
+from recscale.pretraining.parallel import gathered, precision_in_use, start
 from recscale.pretraining.sampler import MixtureSampler
-from recscale.pretraining.trainer import TrainingSettings, precision_in_use, start, train
+from recscale.pretraining.trainer import HOW, TrainingSettings, train
 from recscale.settings import parse
 
 log = logger("pretraining.base")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class BaseSettings(TrainingSettings):
     """Settings of this command: those of a training."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BasePaths:
+    """What a base model is made from and written to.
+
+    windows, held_out: packed windows of general text, None for a published checkpoint; tokenizer:
+    folder; checkpoints: folder of the training's; folder: of the final model; manifest, training:
+    files to write.
+    """
+
+    windows: Path | None
+    held_out: Path | None
+    tokenizer: Path
+    checkpoints: Path
+    folder: Path
+    manifest: Path
+    training: Path
 
 
 def checkpoint_folder(name: str) -> Path:
@@ -68,14 +87,24 @@ def train_base(
     windows: Path,
     vocabulary: Vocabulary,
     accelerator: Accelerator,
-) -> tuple[PreTrainedModel, pd.DataFrame]:
-    """Train a model with random weights on the windows of general text.
+    folder: Path,
+) -> tuple[NextTokenLoss, pd.DataFrame, Checkpoints]:
+    """Train a model with random weights on the windows of general text, or go on with it.
+
+    Args:
+        settings: of the training.
+        size: role of the size.
+        windows: packed windows of general text.
+        vocabulary: the tokenizer's.
+        accelerator: from `parallel.start`.
+        folder: of checkpoints.
 
     Returns:
-        The model and its training table.
+        The model as a loss, its training table, and its checkpoints, to be finished.
 
     Raises:
         UserError: windows or settings do not fit, or the loss is not finite.
+        Interrupted: the process was asked to stop, and saved a checkpoint.
     """
     general = read_windows(windows, vocabulary)
     rows, run = vocabulary.base_vocabulary, f"base-{size}"
@@ -88,7 +117,13 @@ def train_base(
     torch.manual_seed(seeds.derive(settings.seed, "base", "weights", size))
     model = new_model(settings.model, rows, sampler.length, vocabulary.end_of_text)
     loss = ready(accelerator, model, vocabulary.end_of_text)
-    return model, train(accelerator, loss, sampler, settings, run)
+    values = {k: v for k, v in asdict(settings).items() if k not in HOW}
+    values |= {"run": run, "windows": fingerprint(windows), "tokenizer": vocabulary.sha256}
+    values["precision"] = precision_in_use(accelerator)
+    identity = Identity.of(values, values)
+    checkpoints = Checkpoints(folder, identity, accelerator, settings.checkpoint_every)
+    trained = train(accelerator, loss, sampler, settings, run, checkpoints=checkpoints)
+    return loss, trained.training, checkpoints
 
 
 def read_general(path: Path, vocabulary: Vocabulary) -> HeldOut:
@@ -102,6 +137,58 @@ def read_general(path: Path, vocabulary: Vocabulary) -> HeldOut:
     return held_out
 
 
+def run_base(size: str, settings: BaseSettings, paths: BasePaths, accelerator: Accelerator) -> None:
+    """Train or fetch one base model, measure it where there is held-out text, and write its files.
+
+    Raises:
+        UserError: there is neither a checkpoint nor text, inputs do not fit each other, or a loss
+            is not finite.
+        Interrupted: the process was asked to stop, and saved a checkpoint.
+    """
+    vocabulary = read_vocabulary(paths.tokenizer)
+    held_out = read_general(paths.held_out, vocabulary) if paths.held_out else None
+    checkpoints = None
+    if settings.model.checkpoint is not None:
+        model = load_model(checkpoint_folder(settings.model.checkpoint), dtype="auto")
+        loss = ready(accelerator, model)
+        table = pd.DataFrame(columns=[c.name for c in CONTRACTS["training"].columns])
+        if held_out:
+            accelerator.prepare_model(loss, evaluation_mode=True)
+    elif paths.windows is None or held_out is None:
+        raise UserError(
+            "a base model without a checkpoint is trained on text",
+            "pass --windows and --held-out, or set settings.model.checkpoint",
+        )
+    else:
+        loss, table, checkpoints = train_base(
+            settings, size, paths.windows, vocabulary, accelerator, paths.checkpoints
+        )
+    check_rows(loss.model, vocabulary.base_vocabulary)
+    measured = held_out_losses(accelerator, loss, held_out).mean("all") if held_out else None
+    parameters, outside_embedding = count_parameters(loss.model)
+    final = gathered(accelerator, loss)
+    if accelerator.is_main_process:
+        hashes = save_model(final, paths.tokenizer, vocabulary.end_of_text, paths.folder)
+        write_table(table, paths.training, "training")
+        manifest = {
+            "size": size,
+            "folder": str(paths.folder),
+            "tokens": int(table["tokens"].max()) if len(table) else 0,
+            "steps": int(table["step"].max()) if len(table) else 0,
+            "parameters": parameters,
+            "non_embedding_parameters": outside_embedding,
+            "held_out_loss": measured,
+            "precision": precision_in_use(accelerator),
+            "processes": accelerator.num_processes,
+            "files": hashes,
+        }
+        write_json(manifest, paths.manifest)
+        log.info("base of %s: held-out loss %s nats/token", size, measured)
+    accelerator.wait_for_everyone()
+    if checkpoints:
+        checkpoints.finish()
+
+
 def main() -> None:
     """Train or fetch one base model; see the options."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -109,49 +196,16 @@ def main() -> None:
     parser.add_argument("--windows", type=Path, help="windows of general text, to train on")
     parser.add_argument("--held-out", type=Path, help="held-out general windows, to measure on")
     parser.add_argument("--tokenizer", required=True, type=Path, help="tokenizer folder")
+    parser.add_argument("--checkpoints", required=True, type=Path, help="folder of checkpoints")
     parser.add_argument("--folder", required=True, type=Path, help="folder of the final model")
     parser.add_argument("--manifest", required=True, type=Path, help="manifest to write")
     parser.add_argument("--training", required=True, type=Path, help="training table to write")
     parser.add_argument("--settings", required=True, help="JSON of BaseSettings")
     options = parser.parse_args()
     settings = parse(BaseSettings, options.settings)
+    paths = BasePaths(**{name: getattr(options, name) for name in BasePaths.__dataclass_fields__})
     accelerator = start(settings)
-
-    vocabulary = read_vocabulary(options.tokenizer)
-    held_out = read_general(options.held_out, vocabulary) if options.held_out else None
-    if settings.model.checkpoint is not None:
-        model = load_model(checkpoint_folder(settings.model.checkpoint), dtype="auto")
-        table = pd.DataFrame(columns=[c.name for c in CONTRACTS["training"].columns])
-    elif options.windows is None or held_out is None:
-        raise UserError(
-            "a base model without a checkpoint is trained on text",
-            "pass --windows and --held-out, or set settings.model.checkpoint",
-        )
-    else:
-        model, table = train_base(settings, options.size, options.windows, vocabulary, accelerator)
-    check_rows(model, vocabulary.base_vocabulary)
-    loss = None
-    if held_out:
-        measured = accelerator.prepare_model(ready(accelerator, model), evaluation_mode=True)
-        loss = held_out_losses(accelerator, measured, held_out).mean("all")
-    parameters, outside_embedding = count_parameters(model)
-    if accelerator.is_main_process:
-        hashes = save_model(model, options.tokenizer, vocabulary.end_of_text, options.folder)
-        write_table(table, options.training, "training")
-        manifest = {
-            "size": options.size,
-            "folder": str(options.folder),
-            "tokens": int(table["tokens"].max()) if len(table) else 0,
-            "steps": int(table["step"].max()) if len(table) else 0,
-            "parameters": parameters,
-            "non_embedding_parameters": outside_embedding,
-            "held_out_loss": loss,
-            "precision": precision_in_use(accelerator),
-            "processes": accelerator.num_processes,
-            "files": hashes,
-        }
-        write_json(manifest, options.manifest)
-        log.info("base of %s: held-out loss %s nats/token", options.size, loss)
+    run_base(options.size, settings, paths, accelerator)
     accelerator.end_training()
 
 

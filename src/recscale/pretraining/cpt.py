@@ -4,60 +4,83 @@ from __future__ import annotations
 
 import argparse
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from accelerate import Accelerator
-from transformers import PreTrainedModel
 
 from recscale import seeds
-from recscale.contracts import HELD_OUT_DOMAINS, TRAINING_DOMAINS
+from recscale.contracts import ALL_HELD_OUT, REAL_HISTORIES, TRAINING_DOMAINS
 from recscale.errors import UserError, run_command
 from recscale.files import read_json, sha256, write_json, write_table
 from recscale.logs import logger
-from recscale.pretraining.data import Mixture, Vocabulary, read_mixture, read_vocabulary
+from recscale.pretraining.checkpoints import Checkpoints, Identity, fingerprint
+from recscale.pretraining.data import (
+    Mixture,
+    files_of_mixture,
+    read_mixture,
+    read_vocabulary,
+)
 from recscale.pretraining.evaluation import Losses, held_out_losses, read_held_out
 from recscale.pretraining.loss import ready
-from recscale.pretraining.model import (
-    ModelSettings,
-    add_rows,
-    count_parameters,
-    load_model,
-    padded_rows,
-    save_model,
-)
+from recscale.pretraining.model import add_rows, count_parameters, padded_rows, save_model
+from recscale.pretraining.parallel import gathered, precision_in_use, start
 from recscale.pretraining.sampler import MixtureSampler, Seen, ledger
-from recscale.pretraining.trainer import (
-    TrainingSettings,
-    evaluation_steps,
-    precision_in_use,
-    start,
-    train,
-)
+from recscale.pretraining.saved import read_base
+from recscale.pretraining.schedule import decay_start, evaluation_steps
+from recscale.pretraining.trainer import HOW, Trained, TrainingSettings, train
 from recscale.settings import parse
 
 log = logger("pretraining.cpt")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CptSettings(TrainingSettings):
     """Settings of this command.
 
-    size: role of the size; mixture: shares of the training tokens; uih: the "full" or the "reduced"
-    UIH set; run_seed: tells runs of one configuration apart; evaluations: beside step 0.
+    size: role of the size; mixture: shares of the training tokens; uih: which UIH set
+    (`data.read_mixture`); order: mixed, or curriculum; run_seed: tells runs of one configuration
+    apart; evaluations: beside step 0; branches: horizons of the runs that start from this one.
     """
 
     size: str
     mixture: Mixture
     uih: str
+    order: str
     run_seed: int
     evaluations: int
+    branches: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paths:
+    """What a run reads and writes.
+
+    base: manifest of the base model; windows, held_out: folders of packed windows; item_ids: table;
+    tokenizer: folder; trunk: manifest of the WSD run whose constant part this one starts from;
+    checkpoints: folder of this run's; folder: of the final model; curves, training, manifest: files
+    to write.
+    """
+
+    base: Path
+    windows: Path
+    held_out: Path
+    item_ids: Path
+    tokenizer: Path
+    trunk: Path | None
+    checkpoints: Path
+    folder: Path
+    curves: Path
+    training: Path
+    manifest: Path
 
 
 def training_domain(held_out: str) -> str:
-    """The training domain that a held-out domain belongs to."""
+    """The training domain that a held-out domain belongs to; real histories stand for UIH."""
+    if held_out == REAL_HISTORIES:
+        return "uih"
     return next(domain for domain in TRAINING_DOMAINS if held_out.startswith(domain))
 
 
@@ -80,89 +103,89 @@ def curve_rows(losses: Losses, seen: Seen) -> list[dict[str, Any]]:
     return rows
 
 
-def read_base(path: Path, settings: CptSettings) -> PreTrainedModel:
-    """The base model that a manifest describes.
-
-    Raises:
-        UserError: the base is of another size or shape, or a file is missing or was changed.
-    """
-    manifest = read_json(path)
-    if manifest["size"] != settings.size:
-        raise UserError(
-            f"{path} is of {manifest['size']}, the run of {settings.size}",
-            "pass the base model of the run's size",
-        )
-    folder = Path(manifest["folder"])
-    for name, digest in manifest["files"].items():
-        if not (folder / name).is_file() or sha256(folder / name) != digest:
-            raise UserError(
-                f"{folder / name} is missing, truncated or not the file that {path} describes",
-                f"delete {path} and run its target again",
-            )
-    model = load_model(folder)
-    check_shape(model, settings.model, folder)
-    return model
-
-
-def check_shape(model: PreTrainedModel, wanted: ModelSettings, folder: Path) -> None:
-    """Raise a UserError if a model trained here has another shape than the settings ask for."""
-    shape = {
-        "hidden": model.config.hidden_size,
-        "layers": model.config.num_hidden_layers,
-        "heads": model.config.num_attention_heads,
-        "key_value_heads": model.config.num_key_value_heads,
-        "head_dimension": model.config.head_dim,
-        "feed_forward": model.config.intermediate_size,
+def identity_of(run: str, settings: CptSettings, paths: Paths, precision: str) -> Identity:
+    """What the run's checkpoints belong to: its settings and data."""
+    values = {k: v for k, v in asdict(settings).items() if k not in (*HOW, "branches")}
+    values["precision"] = precision
+    windows = files_of_mixture(paths.windows, settings.mixture, settings.uih)
+    data = {
+        "base": read_json(paths.base)["files"],
+        "tokenizer": sha256(paths.tokenizer / "tokenizer.json"),
+        "windows": {domain: fingerprint(path) for domain, path in windows.items()},
     }
-    for name, value in shape.items():
-        setting = getattr(wanted, name)
-        if wanted.checkpoint is None and setting != value:
-            raise UserError(
-                f"the model in {folder} has {name} {value}, settings.model.{name} is {setting}",
-                "train the base model again with these settings",
-            )
+    # A WSD run's rate is the same up to its decay, whatever its horizon.
+    left_out = {"evaluations", "log_every", "largest_rise"}
+    if settings.schedule == "wsd":
+        left_out.add("horizon")
+    shared = {k: v for k, v in values.items() if k not in left_out}
+    held_out = [fingerprint(paths.held_out / f"{name}.npy") for name in ALL_HELD_OUT]
+    measured = {"held_out": held_out, "item_ids": sha256(paths.item_ids)}
+    return Identity.of({"run": run, **values, **data, **measured}, {**shared, **data})
 
 
-def run_cpt(
-    run: str,
-    settings: CptSettings,
-    base: Path,
-    windows: Path,
-    held_out: Path,
-    item_ids: Path,
-    vocabulary: Vocabulary,
-    accelerator: Accelerator,
-) -> tuple[PreTrainedModel, pd.DataFrame, pd.DataFrame, dict[str, Any]]:
-    """Train one run and measure its held-out losses.
+def trunk_checkpoint(trunk: Path, step: int) -> Path:
+    """The checkpoint that a finished trunk kept of a step; raises UserError if it did not."""
+    kept = read_json(trunk).get("kept", {})
+    if str(step) not in kept:
+        raise UserError(
+            f"{trunk} names no checkpoint of step {step}, where this run's decay begins",
+            f"delete {trunk} and run its target again, which keeps it",
+        )
+    return Path(kept[str(step)])
 
-    Returns:
-        The model, the curves table, the training table and the manifest without the model's files.
+
+def run_cpt(run: str, settings: CptSettings, paths: Paths, accelerator: Accelerator) -> None:
+    """Train one run, or go on with it, measure its held-out losses, and write its files.
 
     Raises:
         UserError: inputs do not fit each other, or a loss is not finite.
+        Interrupted: the process was asked to stop, and saved a checkpoint.
     """
-    domains = read_mixture(windows, settings.mixture, settings.uih, settings.tokens, vocabulary)
-    sets = read_held_out(held_out, HELD_OUT_DOMAINS, vocabulary, item_ids)
+    if settings.order not in ("mixed", "curriculum"):
+        raise UserError(f"settings.order is {settings.order!r}", "it must be mixed or curriculum")
+    vocabulary = read_vocabulary(paths.tokenizer)
+    domains = read_mixture(
+        paths.windows, settings.mixture, settings.uih, settings.tokens, vocabulary
+    )
+    sets = read_held_out(paths.held_out, ALL_HELD_OUT, vocabulary, paths.item_ids)
+    length = next(iter(domains.values()))[1].shape[1]
+    steps = settings.steps(length)
     # The order of windows depends on the run's seed alone: runs that share it are paired.
     sampler = MixtureSampler(
         domains,
         settings.batch_windows,
         seeds.derive(settings.seed, "cpt", "windows", settings.run_seed),
         padded_rows(vocabulary.vocabulary),
+        steps if settings.order == "curriculum" else None,
     )
-    steps = settings.steps(sampler.length)
-    model = read_base(base, settings)
+    model = read_base(paths.base, settings.size, settings.model)
     add_rows(
         model,
         vocabulary.base_vocabulary,
         vocabulary.vocabulary,
         seeds.derive(settings.seed, "cpt", "new rows", settings.run_seed),
     )
+    parameters, outside_embedding = count_parameters(model)
     loss = ready(accelerator, model, vocabulary.end_of_text)
-    rows: list[dict[str, Any]] = []
+    branches = [
+        decay_start(int(settings.tokens * horizon) // (settings.batch_windows * length))
+        for horizon in settings.branches
+    ]
+    precision = precision_in_use(accelerator)
+    identity = identity_of(run, settings, paths, precision)
+    checkpoints = Checkpoints(
+        paths.checkpoints,
+        identity,
+        accelerator,
+        settings.checkpoint_every,
+        branches,
+    )
 
-    def evaluate(step: int) -> None:
-        seen = ledger(sampler, step)
+    def tokens_at(step: int) -> int:
+        return step * settings.batch_windows * length
+
+    def evaluate(step: int) -> list[dict[str, Any]]:
+        seen, rows = ledger(sampler, step), []
         for domain in sets:
             try:
                 losses = held_out_losses(accelerator, loss, domain)
@@ -174,30 +197,49 @@ def run_cpt(
                 "seed": settings.run_seed,
                 "domain": domain.name,
                 "step": step,
-                "tokens": step * settings.batch_windows * sampler.length,
+                "tokens": tokens_at(step),
             }
             found = curve_rows(losses, seen[training_domain(domain.name)])
-            rows.extend(common | row for row in found)
+            rows += [common | row for row in found]
+        return rows
 
+    first = trunk_checkpoint(paths.trunk, decay_start(steps)) if paths.trunk else None
     at = [0, *evaluation_steps(steps, settings.warm_up_steps, settings.evaluations)]
-    table = train(accelerator, loss, sampler, settings, run, frozenset(at), evaluate)
-    parameters, outside_embedding = count_parameters(model)
-    manifest = {
-        "run": run,
-        "size": settings.size,
-        "seed": settings.run_seed,
-        "steps": steps,
-        "tokens": steps * settings.batch_windows * sampler.length,
-        "parameters": parameters,
-        "non_embedding_parameters": outside_embedding,
-        "precision": precision_in_use(accelerator),
-        "processes": accelerator.num_processes,
-        "ledger": {
-            domain: {**vars(seen), "repeats": seen.repeats}
-            for domain, seen in ledger(sampler, steps).items()
-        },
-    }
-    return model, pd.DataFrame(rows), table, manifest
+    trained = train(
+        accelerator, loss, sampler, settings, run, frozenset(at), evaluate, checkpoints, first
+    )
+    final = gathered(accelerator, loss)
+    if accelerator.is_main_process:
+        manifest = {
+            "run": run,
+            "size": settings.size,
+            "seed": settings.run_seed,
+            "steps": steps,
+            "tokens": tokens_at(steps),
+            "parameters": parameters,
+            "non_embedding_parameters": outside_embedding,
+            "precision": precision,
+            "identity": identity.run,
+            "processes": accelerator.num_processes,
+            "ledger": {
+                domain: {**asdict(seen), "repeats": seen.repeats}
+                for domain, seen in ledger(sampler, steps).items()
+            },
+            "kept": {str(step): str(checkpoints.kept(step)) for step in branches},
+            "folder": str(paths.folder),
+            "files": save_model(final, paths.tokenizer, vocabulary.end_of_text, paths.folder),
+        }
+        write_results(trained, paths, manifest)
+        log.info("run %s: %d tokens", run, manifest["tokens"])
+    accelerator.wait_for_everyone()
+    checkpoints.finish()
+
+
+def write_results(trained: Trained, paths: Paths, manifest: dict[str, Any]) -> None:
+    """Write the tables of a run and, when they are there, its manifest."""
+    write_table(pd.DataFrame(trained.evaluations), paths.curves, "curves")
+    write_table(trained.training, paths.training, "training")
+    write_json(manifest, paths.manifest)
 
 
 def main() -> None:
@@ -209,6 +251,8 @@ def main() -> None:
     parser.add_argument("--held-out", required=True, type=Path, help="folder of held-out windows")
     parser.add_argument("--item-ids", required=True, type=Path, help="item_ids table")
     parser.add_argument("--tokenizer", required=True, type=Path, help="tokenizer folder")
+    parser.add_argument("--trunk", type=Path, help="manifest of the WSD run to start from")
+    parser.add_argument("--checkpoints", required=True, type=Path, help="folder of checkpoints")
     parser.add_argument("--folder", required=True, type=Path, help="folder of the final model")
     parser.add_argument("--curves", required=True, type=Path, help="curves table to write")
     parser.add_argument("--training", required=True, type=Path, help="training table to write")
@@ -216,26 +260,9 @@ def main() -> None:
     parser.add_argument("--settings", required=True, help="JSON of CptSettings")
     options = parser.parse_args()
     settings = parse(CptSettings, options.settings)
+    paths = Paths(**{name: getattr(options, name) for name in Paths.__dataclass_fields__})
     accelerator = start(settings)
-
-    vocabulary = read_vocabulary(options.tokenizer)
-    model, curves, table, manifest = run_cpt(
-        options.run,
-        settings,
-        options.base,
-        options.windows,
-        options.held_out,
-        options.item_ids,
-        vocabulary,
-        accelerator,
-    )
-    if accelerator.is_main_process:
-        hashes = save_model(model, options.tokenizer, vocabulary.end_of_text, options.folder)
-        write_table(curves, options.curves, "curves")
-        write_table(table, options.training, "training")
-        manifest |= {"folder": str(options.folder), "files": hashes}
-        write_json(manifest, options.manifest)
-        log.info("run %s: %d tokens", options.run, manifest["tokens"])
+    run_cpt(options.run, settings, paths, accelerator)
     accelerator.end_training()
 
 

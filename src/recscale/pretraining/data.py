@@ -13,6 +13,7 @@ from recscale.contracts import TRAINING_DOMAINS
 from recscale.errors import UserError
 from recscale.files import read_array, read_json, sha256
 
+UIH_SETS = ("full", "reduced", "fresh", "real", "rewired")
 _REBUILD = "delete the windows and run their target again"
 
 
@@ -101,20 +102,54 @@ class Mixture:
     uih: float
 
 
+def files_of_mixture(folder: Path, mixture: Mixture, uih: str) -> dict[str, Path]:
+    """The windows that each domain of a mixture is read from.
+
+    Raises:
+        UserError: `uih` is no UIH set.
+    """
+    if uih not in UIH_SETS:
+        raise UserError(f"settings.uih is {uih!r}", f"it must be one of {', '.join(UIH_SETS)}")
+    uih_file = "uih" if uih in ("full", "reduced") else f"uih_{uih}"
+    names = {domain: uih_file if domain == "uih" else domain for domain in TRAINING_DOMAINS}
+    used = [domain for domain in TRAINING_DOMAINS if getattr(mixture, domain) > 0]
+    return {domain: folder / f"{names[domain]}.npy" for domain in used}
+
+
+def _uih_windows(path: Path, uih: str, tokens: int, vocabulary: Vocabulary) -> NDArray[np.integer]:
+    """The windows of a UIH set; raises UserError if there are too few of them."""
+    windows = read_windows(path, vocabulary)
+    if uih == "reduced":
+        wanted = reduced_windows(tokens, windows.shape[1])
+    elif uih in ("real", "rewired"):
+        # As many windows as the walks they stand for have, so that repeats are the same.
+        wanted = len(read_windows(path.with_name("uih.npy"), vocabulary))
+    else:
+        wanted = len(windows)
+    if wanted > len(windows):
+        raise UserError(
+            f"{path} has {len(windows)} windows, the {uih} set needs {wanted}",
+            "raise curriculum.walks.train in the config, and its walks",
+        )
+    return windows[:wanted]
+
+
 def read_mixture(
     folder: Path, mixture: Mixture, uih: str, tokens: int, vocabulary: Vocabulary
 ) -> dict[str, tuple[float, NDArray[np.integer]]]:
     """The share and the windows of every domain that a mixture uses.
 
     Args:
-        folder: holds a file of windows for each training domain.
+        folder: holds a file of windows for each training domain, and for each UIH set.
         mixture: the shares.
-        uih: "full", or "reduced": the first `reduced_windows(tokens, length)` windows.
+        uih: full: walks; reduced: the first `reduced_windows(tokens, length)` windows of them;
+            fresh: so many walks that none is seen twice; real: stretches of real histories, and
+            rewired: walks on the rewired graph, as many windows as full.
         tokens: tokens the run will see (D).
         vocabulary: the tokenizer's.
 
     Raises:
-        UserError: the shares are negative or do not sum to one, `uih` is neither, windows are
+        UserError: the shares are negative or do not sum to one, `uih` is unknown, windows are
             missing, too few or of several lengths.
     """
     shares = {domain: getattr(mixture, domain) for domain in TRAINING_DOMAINS}
@@ -124,21 +159,13 @@ def read_mixture(
             f"settings.mixture is {shares}, which sums to {total:g}",
             "its shares must not be negative and must sum to 1",
         )
-    if uih not in ("full", "reduced"):
-        raise UserError(f"settings.uih is {uih!r}", "it must be full or reduced")
     domains = {}
-    for domain, share in shares.items():
-        if share > 0:
-            windows = read_windows(folder / f"{domain}.npy", vocabulary)
-            if domain == "uih" and uih == "reduced":
-                wanted = reduced_windows(tokens, windows.shape[1])
-                if wanted > len(windows):
-                    raise UserError(
-                        f"{folder}/uih.npy has {len(windows)} windows, the reduced set {wanted}",
-                        "raise curriculum.walks.train in the config",
-                    )
-                windows = windows[:wanted]
-            domains[domain] = (share, windows)
+    for domain, path in files_of_mixture(folder, mixture, uih).items():
+        if domain == "uih":
+            windows = _uih_windows(path, uih, tokens, vocabulary)
+        else:
+            windows = read_windows(path, vocabulary)
+        domains[domain] = (shares[domain], windows)
     if len({windows.shape[1] for _, windows in domains.values()}) > 1:
         raise UserError(f"the windows in {folder} have several lengths", _REBUILD)
     return domains

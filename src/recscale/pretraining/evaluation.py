@@ -206,11 +206,16 @@ def held_out_losses(accelerator: Accelerator, loss: NextTokenLoss, domain: HeldO
     sums = np.zeros(8)
     loss.eval()
     with torch.no_grad():
-        for start in range(part * at_once, len(domain.windows), parts * at_once):
+        for beginning in range(0, len(domain.windows), parts * at_once):
+            start = beginning + part * at_once
             window = slice(start, min(start + at_once, len(domain.windows)))
-            ids = torch.from_numpy(domain.windows[window].astype(np.int64))
+            # A sharded model is called by all processes or none: one without windows takes the
+            # first and does not count it.
+            own = domain.windows[window] if start < len(domain.windows) else domain.windows[:1]
+            ids = torch.from_numpy(own.astype(np.int64))
             found = loss(ids.to(accelerator.device), reduce=False)
-            sums += domain.sums(window, found.double().cpu().numpy())
+            if start < len(domain.windows):
+                sums += domain.sums(window, found.double().cpu().numpy())
     loss.train()
     if parts > 1:
         everywhere = accelerator.reduce(torch.from_numpy(sums).to(accelerator.device), "sum")

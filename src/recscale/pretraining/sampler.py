@@ -53,6 +53,54 @@ def domain_order(shares: list[int], positions: int) -> NDArray[np.int64]:
     return order
 
 
+class _Phase:
+    """A stretch of a run with constant shares.
+
+    Attributes:
+        order: number of the domain at each position of one period.
+        before: windows of each domain before each position, shape `(period + 1, domains)`.
+    """
+
+    def __init__(self, shares: list[float]) -> None:
+        units = [round(share * _SHARE_UNITS) for share in shares]
+        units = [max(1, u) if share > 0 else 0 for u, share in zip(units, shares, strict=True)]
+        units[units.index(max(units))] += _SHARE_UNITS - sum(units)
+        used = [domain for domain, unit in enumerate(units) if unit]
+        common = math.gcd(*units)
+        parts = [units[domain] // common for domain in used]
+        self.order = np.array(used)[domain_order(parts, sum(parts))]
+        chosen = self.order[:, None] == np.arange(len(units))
+        self.before = np.concatenate([np.zeros((1, len(units)), int), chosen.cumsum(0)])
+
+    def counts(self, positions: int) -> NDArray[np.int64]:
+        """Windows of each domain in the first `positions`."""
+        periods, rest = divmod(positions, len(self.order))
+        return periods * self.before[-1] + self.before[rest]
+
+
+def curriculum_phases(shares: Mapping[str, float], windows: int) -> list[tuple[int, list[float]]]:
+    """The windows and the shares of each phase of a run in the curriculum's order.
+
+    Item text, CF and UIH come one after the other, as the paper's layers would be taught one by
+    one; general text keeps its share throughout. Over the run every domain has its share.
+
+    Args:
+        shares: of each domain, in the order of `TRAINING_DOMAINS`; they sum to one.
+        windows: of the whole run.
+    """
+    general = shares.get("general", 0.0)
+    taught = [name for name in shares if name != "general"]
+    total = sum(shares[name] for name in taught)
+    phases, done, reached = [], 0.0, 0
+    for name in taught:
+        done += shares[name] / total
+        until = round(done * windows)
+        parts = [{"general": general, name: 1 - general}.get(other, 0.0) for other in shares]
+        phases.append((until - reached, parts))
+        reached = until
+    return phases
+
+
 class MixtureSampler:
     """Which windows make the batch of a step.
 
@@ -66,6 +114,7 @@ class MixtureSampler:
         batch_windows: int,
         seed: int,
         rows: int,
+        curriculum_steps: int | None = None,
     ) -> None:
         """Take the share and the windows of each domain.
 
@@ -74,32 +123,40 @@ class MixtureSampler:
             batch_windows: windows of a step.
             seed: of the permutations.
             rows: ids must be below this, the rows of the model's embedding.
+            curriculum_steps: steps of a run in the curriculum's order; None: mixed throughout.
         """
         self.names = list(domains)
         self.windows = [windows for _, windows in domains.values()]
         self.batch_windows = batch_windows
         self.length = int(self.windows[0].shape[1])
         self._seed, self._rows = seed, rows
-        units = [max(1, round(share * _SHARE_UNITS)) for share, _ in domains.values()]
-        units[units.index(max(units))] += _SHARE_UNITS - sum(units)
-        common = math.gcd(*units)
-        units = [u // common for u in units]
-        order = domain_order(units, sum(units))
-        # Windows of each domain before each position of the period, shape (period + 1, domains).
-        chosen = order[:, None] == np.arange(len(units))
-        self._before = np.concatenate([np.zeros((1, len(units)), int), chosen.cumsum(0)])
-        self._order = order
-        self._permutation = lru_cache(maxsize=2 * len(units))(self._draw_permutation)
+        shares = {name: share for name, (share, _) in domains.items()}
+        if curriculum_steps is None:
+            phases: list[tuple[float, list[float]]] = [(math.inf, list(shares.values()))]
+        else:
+            phases = [*curriculum_phases(shares, curriculum_steps * batch_windows)]
+        self._phases = [(length, _Phase(parts)) for length, parts in phases if length]
+        self._permutation = lru_cache(maxsize=2 * len(shares))(self._draw_permutation)
 
     def _draw_permutation(self, domain: int, number: int) -> NDArray[np.int64]:
         name = self.names[domain]
         generator = seeds.generator(self._seed, "permutation", name, number)
         return generator.permutation(len(self.windows[domain]))
 
+    def _before(self, position: int) -> tuple[NDArray[np.int64], _Phase, int]:
+        """Windows of each domain before a position, its phase and its place there."""
+        seen = np.zeros(len(self.names), dtype=np.int64)
+        for number, (length, phase) in enumerate(self._phases, start=1):
+            # The last phase has no end: the count after the last step lies at its end.
+            if position < length or number == len(self._phases):
+                return seen + phase.counts(position), phase, position
+            seen += phase.counts(int(length))
+            position -= int(length)
+        raise AssertionError("a sampler has at least one phase")
+
     def counts(self, step: int) -> dict[str, int]:
         """Windows seen of each domain after `step` steps."""
-        periods, rest = divmod(step * self.batch_windows, len(self._order))
-        seen = periods * self._before[-1] + self._before[rest]
+        seen, _, _ = self._before(step * self.batch_windows)
         return dict(zip(self.names, seen.tolist(), strict=True))
 
     def indices(self, step: int) -> list[tuple[str, int]]:
@@ -107,10 +164,9 @@ class MixtureSampler:
         found = []
         start = step * self.batch_windows
         for position in range(start, start + self.batch_windows):
-            periods, rest = divmod(position, len(self._order))
-            domain = int(self._order[rest])
-            seen = int(periods * self._before[-1, domain] + self._before[rest, domain])
-            number, place = divmod(seen, len(self.windows[domain]))
+            counts, phase, place_in_phase = self._before(position)
+            domain = int(phase.order[place_in_phase % len(phase.order)])
+            number, place = divmod(int(counts[domain]), len(self.windows[domain]))
             found.append((self.names[domain], int(self._permutation(domain, number)[place])))
         return found
 

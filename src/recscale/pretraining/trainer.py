@@ -1,4 +1,4 @@
-"""The training loop: AdamW with a linear warm-up and a cosine to zero, as in section 6.1.
+"""The training loop: AdamW with the schedule and the batches of section 6.1, resumable.
 
 Its state is the model, the optimiser and the step. Batches and learning rates are pure functions of
 the step, so a run that is taken up again does what it would have done.
@@ -6,34 +6,49 @@ the step, so a run that is taken up again does what it would have done.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Collection
+from contextlib import nullcontext
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
-from accelerate import Accelerator, PartialState
+from accelerate import Accelerator
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
+from torch.nn.parallel import DistributedDataParallel
 
-from recscale.errors import UserError
+from recscale.contracts import CONTRACTS
+from recscale.errors import Interrupted, UserError
 from recscale.logs import logger, progress
+from recscale.pretraining.checkpoints import Checkpoints
+from recscale.pretraining.interruption import Interruption
 from recscale.pretraining.loss import NextTokenLoss
 from recscale.pretraining.model import ModelSettings
+from recscale.pretraining.parallel import place
 from recscale.pretraining.sampler import MixtureSampler
+from recscale.pretraining.schedule import SCHEDULES, learning_rate
+from recscale.pretraining.training_table import TrainingTable
 
 log = logger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainingSettings:
     """What every training needs.
 
-    tokens: tokens to see; learning_rate: the peak; batch_windows: windows of a step, over all
-    processes; warm_up_steps: steps to the peak; weight_decay: AdamW's, on matrices; gradient_clip:
-    largest global norm; precision: bf16 autocast or fp32; log_every: steps of a row of the training
-    table; threads: CPU threads of a process.
+    tokens: D, tokens to see; horizon: share of D the run is trained for; learning_rate: the peak;
+    schedule: cosine or wsd; batch_windows: windows of a step, over all processes; warm_up_steps:
+    steps to the peak; weight_decay: AdamW's, on matrices; gradient_clip: largest global norm;
+    precision: bf16 or fp32; log_every: steps of a row of the training table; largest_rise: nats
+    that a row may lie above the rows before it.
+
+    How it is computed, which changes results by rounding at most: device: cpu, cuda or any;
+    threads: CPU threads of a process; windows_at_once: windows a process computes together (null:
+    its whole part of the batch); sharding: none, full (over all processes) or node (over those of a
+    node); compile_layers: with torch.compile; checkpoint_every: steps.
     """
 
     seed: int
@@ -46,86 +61,46 @@ class TrainingSettings:
     gradient_clip: float
     precision: str
     log_every: int
+    largest_rise: float
+    device: str
     threads: int
+    windows_at_once: int | None
+    sharding: str
+    compile_layers: bool
+    checkpoint_every: int
+    horizon: float = 1.0
+    schedule: str = "cosine"
 
     def steps(self, length: int) -> int:
         """Optimiser steps for windows of `length` tokens.
 
         Raises:
-            UserError: there are none, or none after the warm-up.
+            UserError: there are none, or none after the warm-up, or the schedule is unknown.
         """
-        steps = self.tokens // (self.batch_windows * length)
+        if self.schedule not in SCHEDULES:
+            raise UserError(
+                f"settings.schedule is {self.schedule!r}", f"it must be {' or '.join(SCHEDULES)}"
+            )
+        tokens = int(self.tokens * self.horizon)
+        steps = tokens // (self.batch_windows * length)
         if steps <= self.warm_up_steps:
             raise UserError(
-                f"settings.tokens of {self.tokens} are {steps} steps, the warm-up alone is "
+                f"settings.tokens of {tokens} are {steps} steps, the warm-up alone is "
                 f"{self.warm_up_steps}",
                 "raise tokens or lower warm_up_steps",
             )
         return steps
 
 
-def has_fast_bf16(device: torch.device) -> bool:
-    """Whether a device multiplies bf16 matrices in hardware.
-
-    Without such instructions torch's bf16 products on a CPU are some twenty times slower than fp32.
-    """
-    if device.type != "cpu":
-        return True
-    return any(has for name, has in torch.cpu.get_capabilities().items() if "bf16" in name)
-
-
-def start(settings: TrainingSettings) -> Accelerator:
-    """Set the threads and make the accelerator: device, autocast and processes.
-
-    Where the device has no bf16 instructions, a precision of bf16 becomes fp32, with a line in the
-    log; `precision_in_use` says which it is.
-
-    Raises:
-        UserError: the precision is unknown, or the processes cannot share the batch evenly.
-    """
-    if settings.precision not in ("bf16", "fp32"):
-        raise UserError(f"settings.precision is {settings.precision!r}", "it must be bf16 or fp32")
-    torch.set_num_threads(settings.threads)
-    bf16 = settings.precision == "bf16"
-    if bf16 and not has_fast_bf16(PartialState().device):
-        bf16 = False
-        log.info("this CPU has no bf16 instructions: computing in fp32")
-    accelerator = Accelerator(mixed_precision="bf16" if bf16 else "no")
-    if settings.batch_windows % accelerator.num_processes:
-        raise UserError(
-            f"settings.batch_windows is {settings.batch_windows}, there are "
-            f"{accelerator.num_processes} processes",
-            "make the batch a multiple of the processes",
-        )
-    return accelerator
-
-
-def precision_in_use(accelerator: Accelerator) -> str:
-    """What the accelerator computes in: bf16 (autocast) or fp32."""
-    return "bf16" if accelerator.mixed_precision == "bf16" else "fp32"
-
-
-def learning_rate(step: int, steps: int, warm_up: int, peak: float) -> float:
-    """The learning rate of step `step` (from 0): linear to `peak`, then a cosine to zero."""
-    if step < warm_up:
-        return peak * (step + 1) / warm_up
-    return peak * 0.5 * (1 + math.cos(math.pi * (step - warm_up) / (steps - warm_up)))
-
-
-def evaluation_steps(steps: int, warm_up: int, evaluations: int) -> list[int]:
-    """Steps after which held-out losses are taken, spaced evenly in their logarithm.
-
-    The first is not before the end of the warm-up nor before 1/60 of the run, the last is the end.
-    A run too short for so many distinct steps is evaluated at every one.
-    """
-    first = min(steps, max(1, warm_up, math.ceil(steps / 60)))
-    evaluations = min(evaluations, steps - first + 1)
-    wanted = np.geomspace(steps, first, evaluations)  # from the end, which is always taken
-    chosen = [steps]
-    for number, point in enumerate(wanted[1:], start=2):
-        still_to_come = evaluations - number
-        chosen.append(max(min(round(point), chosen[-1] - 1), first + still_to_come))
-    return chosen[::-1]
+# Settings that change how a run is computed, and its results by rounding at most.
+HOW = (
+    "device",
+    "threads",
+    "windows_at_once",
+    "sharding",
+    "compile_layers",
+    "checkpoint_every",
+)
 
 
 def optimiser(model: nn.Module, settings: TrainingSettings) -> torch.optim.AdamW:
@@ -144,55 +119,55 @@ def optimiser(model: nn.Module, settings: TrainingSettings) -> torch.optim.AdamW
     )
 
 
-class _TrainingTable:
-    """Rows of the training table: means over the steps since the last row."""
+@dataclass(frozen=True)
+class Trained:
+    """Tables of a finished training: its training table, and all rows its evaluations gave."""
 
-    def __init__(self, accelerator: Accelerator, run: str, tokens_a_step: int) -> None:
-        self.accelerator, self.run, self.tokens_a_step = accelerator, run, tokens_a_step
-        self.rows: list[dict[str, object]] = []
-        self._waiting: list[Tensor] = []
-        self._losses: list[float] = []
-        self._taken = 0
-        self._seconds = 0.0
+    training: pd.DataFrame
+    evaluations: list[dict[str, Any]]
 
-    def add(self, loss: Tensor, seconds: float) -> None:
-        """Keep a step's loss on its device: reading it at once would make a GPU wait."""
-        self._waiting.append(loss)
-        self._seconds += seconds
 
-    def check(self) -> None:
-        """Read the losses that wait; raises UserError naming the first that is not finite."""
-        if not self._waiting:
-            return
-        started = time.perf_counter()
-        losses = self.accelerator.reduce(torch.stack(self._waiting), "mean").tolist()
-        self._seconds += time.perf_counter() - started
-        for number, value in enumerate(losses, start=self._taken + 1):
-            if not math.isfinite(value):
-                raise UserError(
-                    f"the training loss of run {self.run} is {value} at step {number}",
-                    "lower the learning rate, or use precision fp32",
-                )
-        self._taken += len(losses)
-        self._losses += losses
-        self._waiting = []
+def _no_evaluation(step: int) -> list[dict[str, Any]]:
+    return []
 
-    def write(self, rate: float, norm: Tensor) -> None:
-        """Add the row of the last step."""
-        self.check()
-        tokens = len(self._losses) * self.tokens_a_step
-        self.rows.append(
-            {
-                "run": self.run,
-                "step": self._taken,
-                "tokens": self._taken * self.tokens_a_step,
-                "loss": float(np.mean(self._losses)),
-                "learning_rate": rate,
-                "gradient_norm": float(norm),
-                "tokens_per_second": tokens / max(self._seconds, 1e-9),
-            }
-        )
-        self._losses, self._seconds = [], 0.0
+
+class _Step:
+    """One step of the optimiser, over micro-batches and processes."""
+
+    def __init__(
+        self, accelerator: Accelerator, loss: NextTokenLoss, settings: TrainingSettings
+    ) -> None:
+        self._accelerator, self._settings = accelerator, settings
+        self.loss, self.prepared = loss, place(accelerator, loss, settings)
+        self._parameters = [p for p in loss.parameters() if p.requires_grad]
+        self.adamw = optimiser(loss, settings)
+
+    def __call__(self, ids: Tensor, rate: float) -> tuple[Tensor, Tensor]:
+        """Take a step on this process's windows; returns its share of the loss, and the norm.
+
+        The mean of the losses over processes is the mean over all counted targets of the batch.
+        """
+        accelerator, processes = self._accelerator, self._accelerator.num_processes
+        for group in self.adamw.param_groups:
+            group["lr"] = rate
+        targets = self.loss.count_targets(ids).float()
+        if processes > 1:
+            targets = accelerator.reduce(targets, "sum")
+        # Gradients are averaged over processes, so each gives its sum times their number.
+        divisor = targets / processes
+        parts = ids.split(self._settings.windows_at_once or len(ids))
+        total = torch.zeros((), device=ids.device)
+        for number, part in enumerate(parts, start=1):
+            replicated = isinstance(self.prepared, DistributedDataParallel)
+            waits = replicated and number < len(parts)
+            with accelerator.no_sync(self.prepared) if waits else nullcontext():
+                value = self.prepared(part, divisor=divisor)
+                value.backward()
+            total += value.detach()
+        norm = nn.utils.clip_grad_norm_(self._parameters, self._settings.gradient_clip)
+        self.adamw.step()
+        self.adamw.zero_grad()
+        return total, norm.full_tensor() if isinstance(norm, DTensor) else norm
 
 
 def train(
@@ -202,49 +177,82 @@ def train(
     settings: TrainingSettings,
     run: str,
     evaluate_at: Collection[int] = (),
-    evaluate: Callable[[int], None] = lambda step: None,
-) -> pd.DataFrame:
-    """Train the model inside `loss` in place.
+    evaluate: Callable[[int], list[dict[str, Any]]] = _no_evaluation,
+    checkpoints: Checkpoints | None = None,
+    start_from: Path | None = None,
+) -> Trained:
+    """Train the model inside `loss` in place, from the last checkpoint if there is one.
 
     Args:
-        accelerator: from `start`.
+        accelerator: from `parallel.start`.
         loss: the model; moved to the accelerator's device.
         sampler: gives each step's windows.
         settings: length, learning rate and so on.
         run: name of the run.
         evaluate_at: numbers of steps taken at which `evaluate` is called, 0 before the first.
-        evaluate: called with the number of steps taken.
-
-    Returns:
-        The training table.
+        evaluate: called with the number of steps taken; gives rows to keep.
+        checkpoints: where the run's are; None: it cannot be resumed.
+        start_from: a checkpoint of another run to begin with (a WSD branch: its trunk's).
 
     Raises:
-        UserError: a loss is not finite.
+        UserError: a loss is not finite or rises, or memory of a GPU is too little.
+        Interrupted: the process was asked to stop; a checkpoint was written, if there is a place.
     """
-    steps = settings.steps(sampler.length)
-    prepared, adamw = accelerator.prepare(loss, optimiser(loss, settings))
-    parameters = [p for p in loss.parameters() if p.requires_grad]
-    table = _TrainingTable(accelerator, run, settings.batch_windows * sampler.length)
-    prepared.train()
-    if 0 in evaluate_at:
-        evaluate(0)
-    bar = progress(range(steps), desc=run, unit="step", disable=not accelerator.is_main_process)
-    for step in bar:
-        started = time.perf_counter()
-        ids = sampler.batch(step, accelerator.process_index, accelerator.num_processes)
-        rate = learning_rate(step, steps, settings.warm_up_steps, settings.learning_rate)
-        for group in adamw.param_groups:
-            group["lr"] = rate
-        value = prepared(torch.from_numpy(ids).to(accelerator.device))
-        accelerator.backward(value)
-        norm = accelerator.clip_grad_norm_(parameters, settings.gradient_clip)
-        adamw.step()
-        adamw.zero_grad()
-        table.add(value.detach(), time.perf_counter() - started)
-        done = step + 1
-        if done % settings.log_every == 0 or done == steps:
-            table.write(rate, norm)
-        if done in evaluate_at:
-            table.check()
-            evaluate(done)
-    return pd.DataFrame(table.rows)
+    steps, done = settings.steps(sampler.length), 0
+    rows: list[dict[str, Any]] = []
+    table = TrainingTable(
+        accelerator, run, settings.batch_windows * sampler.length, settings.largest_rise
+    )
+    step = _Step(accelerator, loss, settings)
+    latest = checkpoints.latest() if checkpoints else None
+    if checkpoints and latest:
+        done, state = checkpoints.load(latest, loss, step.adamw)
+        rows = state["evaluations"]
+        table.restore(state["training"])
+        table.last_good = str(latest)
+        log.info("run %s goes on from step %d of %d", run, done, steps)
+    elif checkpoints and start_from:
+        done, _ = checkpoints.load(start_from, loss, step.adamw)
+        table.skip_to(done)
+    loss.train()
+    if done == 0 and 0 in evaluate_at:
+        rows += evaluate(0)
+    bar = progress(
+        range(done, steps),
+        desc=run,
+        unit="step",
+        initial=done,
+        total=steps,
+        disable=not accelerator.is_main_process,
+    )
+    with Interruption(accelerator) as interruption:
+        for number in bar:
+            started = time.perf_counter()
+            ids = sampler.batch(number, accelerator.process_index, accelerator.num_processes)
+            rate = learning_rate(
+                number, steps, settings.warm_up_steps, settings.learning_rate, settings.schedule
+            )
+            try:
+                value, norm = step(torch.from_numpy(ids).to(accelerator.device), rate)
+            except torch.OutOfMemoryError as error:
+                raise UserError(
+                    f"run {run} needs more memory than the GPU has ({str(error).splitlines()[0]})",
+                    "lower pretraining.windows_at_once, or set pretraining.sharding to full",
+                ) from None
+            table.add(value, time.perf_counter() - started)
+            done = number + 1
+            logs = done % settings.log_every == 0 or done == steps
+            if logs:
+                table.write(rate, norm)
+            if done in evaluate_at:
+                table.check()
+                rows += evaluate(done)
+            stop = interruption.asked(may_wait=logs)
+            if checkpoints and (stop or checkpoints.due(done, steps)):
+                table.check()
+                state = {"evaluations": rows, "training": table.state()}
+                table.last_good = str(checkpoints.save(done, loss, step.adamw, state))
+            if stop and done < steps:
+                raise Interrupted(f"run {run} at step {done} of {steps}, {table.last_good}")
+    columns = [column.name for column in CONTRACTS["training"].columns]
+    return Trained(pd.DataFrame(table.rows, columns=columns), rows)
