@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from recscale import files
-from recscale.contracts import HELD_OUT_DOMAINS
+from recscale.contracts import ALL_HELD_OUT, HELD_OUT_DOMAINS, TRAINING_DOMAINS
+from recscale.labels import parse_run, training_domain
 
 ROOT = Path(__file__).parents[1]
 PUBLISHED = ROOT / "paper" / "published"
@@ -19,11 +21,32 @@ SIZES = ("size1", "size2", "size3", "size4")
 PARAMETERS = {"size1": 48_200, "size2": 71_500, "size3": 145_000, "size4": 260_000}
 TOTAL = 1_500_000
 BURN_IN = 0.06
-TOKENS = [0, *np.unique(np.geomspace(2_048, TOTAL, 14).round().astype(int)).tolist()]
+TOKENS = [0, *np.unique(np.geomspace(2_048, TOTAL, 28).round().astype(int)).tolist()]
 D0 = 300_000.0
 
 UNIQUE = {"general": 900_000, "item_text": 60_000, "cf": 200_000, "uih": 80_000}
 SHARE = {"general": 0.5, "item_text": 0.09, "cf": 0.3, "uih": 0.11}
+# Shares of the kinds of runs that have others, in the order of `TRAINING_DOMAINS`.
+SHARES = {
+    "cf_uih": (0.5, 0, 0.37, 0.13),
+    "item_uih": (0.5, 0.225, 0, 0.275),
+    "uih": (0.5, 0, 0, 0.5),
+    "uih_fresh": (0.5, 0, 0, 0.5),
+    "uih_matched": (0.87, 0, 0, 0.13),
+    "cf": (0.63, 0, 0.37, 0),
+    "no_general": (0, 0.18, 0.6, 0.22),
+    "uih_0.5": (0.5, 0.135, 0.36, 0.005),
+    "uih_1": (0.5, 0.13, 0.36, 0.01),
+    "uih_2": (0.5, 0.12, 0.36, 0.02),
+    "uih_5": (0.5, 0.12, 0.33, 0.05),
+    "uih_15": (0.5, 0.2, 0.15, 0.15),
+}
+FRESH, REDUCED = 1_000_000, 1_840  # unique tokens of the other UIH sets
+ONSET = 16.0  # repeats after which the losses of runs on the reduced set rise
+ABOVE_FULL = {"cf_uih": -0.02, "uih": 0.1, "real": 0.05, "rewired": 0.2, "rq_kmeans": -0.03}
+MIXTURES = ("full", "cf_uih", "item_uih", "uih")
+RATIOS = ("uih_0.5", "uih_1", "uih_2", "uih_5", "uih_15")
+SEED_NOISE = 0.01  # standard deviation of a loss over seeds that runs of a seed share
 
 
 def python(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -61,21 +84,36 @@ def _manifest(path: Path, domain: str, windows: int, tokens: int, documents: int
     return path
 
 
-def run_manifest(folder: Path, size: str = "size3") -> Path:
-    """Manifest of a run that drew the full mixture exactly."""
-    path = folder / f"{size}-full.json"
+def shares_of(run: str) -> dict[str, float]:
+    """Share of each training domain in the mixture of a run."""
+    kind = parse_run(run).kind
+    return dict(zip(TRAINING_DOMAINS, SHARES[kind], strict=True)) if kind in SHARES else SHARE
+
+
+def unique_of(run: str) -> dict[str, int]:
+    """Unique tokens of the sets that a run draws from."""
+    name = parse_run(run)
+    reduced = REDUCED if name.uih_percent is not None else UNIQUE["uih"]
+    return {**UNIQUE, "uih": FRESH if name.kind == "uih_fresh" else reduced}
+
+
+def run_manifest(folder: Path, size: str = "size3", kind: str = "full") -> Path:
+    """Manifest of a run that drew its mixture exactly."""
+    run = f"{size}-{kind}"
+    path = folder / f"{run}.json"
+    unique = unique_of(run)
     ledger = {
         domain: {
-            "unique_tokens": UNIQUE[domain],
-            "seen_tokens": round(SHARE[domain] * TOTAL),
-            "repeats": SHARE[domain] * TOTAL / UNIQUE[domain],
+            "unique_tokens": unique[domain] if share else 0,
+            "seen_tokens": round(share * TOTAL),
+            "repeats": share * TOTAL / unique[domain],
         }
-        for domain in UNIQUE
+        for domain, share in shares_of(run).items()
     }
     value = {
-        "run": f"{size}-full",
+        "run": run,
         "size": size,
-        "seed": 7,
+        "seed": 0,
         "steps": 732,
         "tokens": TOTAL,
         "parameters": PARAMETERS[size],
@@ -88,41 +126,62 @@ def run_manifest(folder: Path, size: str = "size3") -> Path:
 
 def truth(size: str, domain: str) -> tuple[float, float, float]:
     """L_inf, A and alpha of a made-up law: every size and domain has its own."""
-    i, j = SIZES.index(size), HELD_OUT_DOMAINS.index(domain)
+    i, j = SIZES.index(size), ALL_HELD_OUT.index(domain)
     return 0.5 + 0.4 * (j == 0) + 0.05 * j - 0.02 * i, 0.9 - 0.1 * i, 0.08 + 0.07 * j + 0.01 * i
 
 
-def curves(folder: Path, size: str) -> Path:
-    """Held-out losses that follow `truth` exactly after the burn-in, and lie above it before."""
+def curves_path(folder: Path, run: str) -> Path:
+    """Where `curves` writes a run; those on the full mixture lie in the folder of their size."""
+    return folder / (run.removesuffix("-full")) / "curves.parquet"
+
+
+def curves(folder: Path, size: str, kind: str = "full", seed: int = 0) -> Path:
+    """Held-out losses that follow `truth` exactly after the burn-in, and lie above it before.
+
+    Kinds of `ABOVE_FULL` lie above or below it by that much. All losses of a seed are shifted
+    alike, so that differences between runs of a seed are exact. On the reduced UIH set the UIH
+    losses rise by 0.5 ln(repeats / `ONSET`)^2 after it. An item's loss is eight times that
+    of an id token.
+    """
+    run = f"{size}-{kind}" + (f"-seed{seed}" if seed else "")
+    shares, unique = shares_of(run), unique_of(run)
+    shift = SEED_NOISE * float(np.random.default_rng(seed).normal()) if seed else 0.0
+    shift += ABOVE_FULL.get(kind, 0.0)
     rows = []
-    for domain in HELD_OUT_DOMAINS:
+    for domain in ALL_HELD_OUT:
         l_inf, a, alpha = truth(size, domain)
+        of_training = training_domain(domain)
         for step, tokens in enumerate(TOKENS):
             early = max(0.0, np.log(BURN_IN * TOTAL / max(tokens, 1_000)))
-            loss = l_inf + a * (max(tokens, BURN_IN * TOTAL) / D0) ** -alpha + 0.4 * early
-            for token_class, offset in (("all", 0.0), ("id", 0.3)):
+            loss = l_inf + a * (max(tokens, BURN_IN * TOTAL) / D0) ** -alpha + 0.4 * early + shift
+            seen = round(shares[of_training] * tokens)
+            repeats = seen / unique[of_training]
+            if unique["uih"] == REDUCED and of_training == "uih" and repeats > ONSET:
+                loss += 0.5 * np.log(repeats / ONSET) ** 2
+            classes = (("all", 0.0), ("id", 0.3)) if domain != "general" else (("all", 0.0),)
+            for token_class, offset in classes:
                 rows.append(
                     {
-                        "run": f"{size}-full",
+                        "run": run,
                         "size": size,
-                        "seed": 7,
+                        "seed": seed,
                         "domain": domain,
                         "step": step,
                         "tokens": tokens,
-                        "domain_tokens": tokens // 4,
-                        "repeats": tokens / 4 / 80_000,
+                        "domain_tokens": seen,
+                        "repeats": repeats,
                         "token_class": token_class,
                         "loss": loss + offset,
                         "n_tokens": 16_000,
-                        "loss_per_item": None,
+                        "loss_per_item": 8 * (loss + offset) if token_class == "id" else None,
                     }
                 )
-    path = folder / size / "curves.parquet"
+    path = curves_path(folder, run)
     files.write_table(pd.DataFrame(rows).astype({"loss_per_item": float}), path, "curves")
     return path
 
 
-def fits(folder: Path, size: str, **changes: Any) -> Path:
+def fits(folder: Path, size: str, kind: str = "full", **changes: Any) -> Path:
     """The fits that belong to `curves`; General is not identified, with open intervals."""
     fitted = [tokens for tokens in TOKENS if tokens >= BURN_IN * TOTAL]
     rows = []
@@ -132,9 +191,9 @@ def fits(folder: Path, size: str, **changes: Any) -> Path:
         unsure = domain == "general"
         rows.append(
             {
-                "run": f"{size}-full",
+                "run": f"{size}-{kind}",
                 "size": size,
-                "seed": 7,
+                "seed": 0,
                 "domain": domain,
                 "recipe": "variable_projection",
                 "l_inf": l_inf,
@@ -157,19 +216,19 @@ def fits(folder: Path, size: str, **changes: Any) -> Path:
                 **changes,
             }
         )
-    path = folder / size / "fits.csv"
+    path = curves_path(folder, f"{size}-{kind}").with_name("fits.csv")
     files.write_csv(pd.DataFrame(rows), path)
     return path
 
 
-def training(folder: Path, size: str) -> Path:
+def training(folder: Path, size: str, kind: str = "full") -> Path:
     """A training log: a falling loss with noise of fixed seed, 73 rows."""
     steps = np.arange(10, 740, 10)
     noise = np.random.default_rng(SIZES.index(size)).normal(0, 0.05, len(steps))
     loss = 2.2 - 0.1 * SIZES.index(size) + 4.5 * np.exp(-steps / 90) + noise
     frame = pd.DataFrame(
         {
-            "run": f"{size}-full",
+            "run": f"{size}-{kind}",
             "step": steps,
             "tokens": steps * 2048,
             "loss": loss,
@@ -178,7 +237,7 @@ def training(folder: Path, size: str) -> Path:
             "tokens_per_second": 40_000.0,
         }
     )
-    path = folder / size / "training.parquet"
+    path = curves_path(folder, f"{size}-{kind}").with_name("training.parquet")
     files.write_table(frame, path, "training")
     return path
 
@@ -277,26 +336,77 @@ def data_card(folder: Path) -> Path:
     return path
 
 
+def runs_of_figures(folder: Path) -> None:
+    """The files of all runs that figures and tables of curves read."""
+    kinds = {size: ["full", "uih_2", "uih_15"] for size in SIZES}
+    kinds["size3"] = [*MIXTURES, *RATIOS, "rq_kmeans", "uih_matched", "uih_fresh", "cf"]
+    for size, of_size in kinds.items():
+        for kind in of_size:
+            curves(folder, size, kind)
+            run_manifest(folder, size, kind)
+            training(folder, size, kind)
+        fits(folder, size)
+
+
+def run_files(folder: Path, kinds: Sequence[str], name: str, size: str = "size3") -> list[Path]:
+    """The file of this name (curves.parquet, training.parquet, fits.csv) of some runs."""
+    return [curves_path(folder, f"{size}-{kind}").with_name(name) for kind in kinds]
+
+
 def figure_arguments(target: str, inputs: Path, prefix: Path) -> list[object]:
     """The command line of a figure drawn from the files of this module in `inputs`."""
     manifests = [inputs / f"{size}-full.json" for size in SIZES]
+    full = [inputs / size for size in SIZES]
+    mixtures = ["--curves", *run_files(inputs, MIXTURES, "curves.parquet")]
+    burn_in = ["--burn-in", BURN_IN]
     flags: dict[str, list[object]] = {
         "fig1": [
             *("--ranks", *sorted(inputs.glob("ranks_*.parquet"))),
             *("--published", PUBLISHED / "claims.csv", "--seed", 1, "--replicates", 500),
         ],
         "fig2": [
-            *("--curves", *(inputs / size / "curves.parquet" for size in SIZES)),
-            *("--fits", *(inputs / size / "fits.csv" for size in SIZES)),
+            *("--curves", *(folder / "curves.parquet" for folder in full)),
+            *("--fits", *(folder / "fits.csv" for folder in full)),
             *("--published", PUBLISHED / "table4_scaling_laws.csv"),
-            *("--burn-in", BURN_IN, "--manifests", *manifests),
+            *(*burn_in, "--manifests", *manifests),
         ],
-        "fig6a": [
-            *("--training", *(inputs / size / "training.parquet" for size in SIZES)),
+        "fig3": mixtures,
+        "fig4": mixtures,
+        "fig4_controls": [
+            *("--target", "fig4_controls", *mixtures, "--control-curves"),
+            *run_files(inputs, ("uih_matched", "uih_fresh", "cf"), "curves.parquet"),
+        ],
+        "fig5": ["--curves", *run_files(inputs, RATIOS, "curves.parquet"), *burn_in],
+        "fig6": [
+            *("--training-a", *(folder / "training.parquet" for folder in full)),
+            *("--training-b", *run_files(inputs, ("full", *RATIOS), "training.parquet")),
             *("--manifests", *manifests, "--published", PUBLISHED / "claims.csv"),
+        ],
+        "fig7": [
+            *("--curves",),
+            *(inputs / f"{s}-{k}" / "curves.parquet" for k in ("uih_2", "uih_15") for s in SIZES),
+            *(*burn_in, "--manifests", *manifests),
+        ],
+        "fig12": [
+            *("--curves", *run_files(inputs, ("full", "rq_kmeans"), "curves.parquet")),
+            *("--ids", "sae", "rq_kmeans"),
         ],
     }
     return [*flags[target], "--rung", "mini", "--out-prefix", prefix]
+
+
+def table_arguments(target: str, inputs: Path, prefix: Path) -> list[object]:
+    """The command line of a table of runs (Tables 5 and 6) made from `inputs`."""
+    kinds = MIXTURES if target == "table5" else ("full", *RATIOS)
+    flags: list[object] = [
+        *("--curves", *run_files(inputs, kinds, "curves.parquet")),
+        *("--manifests", *(inputs / f"size3-{kind}.json" for kind in kinds)),
+    ]
+    if target == "table5":
+        flags += ["--published", PUBLISHED / "table5_mixtures.csv"]
+    else:
+        flags += ["--published", PUBLISHED / "table6_uih_repetition.csv", "--burn-in", BURN_IN]
+    return [*flags, "--rung", "mini", "--out-prefix", prefix]
 
 
 RATES = {

@@ -15,6 +15,8 @@ from recscale.schema import Column, Contract, check_frame, check_record_batch
 SPLITS_OF_ITEMS = ("train", "held_out")
 SPLITS_OF_RULES = ("train", "both_seen", "one_unseen", "both_unseen")
 TRAINING_DOMAINS = ("general", "item_text", "cf", "uih")
+# Not in the paper: what controls train on in the place of `uih`.
+UIH_CONTROLS = ("uih_fresh", "uih_real", "uih_rewired")
 HELD_OUT_DOMAINS = (
     "general",
     "item_text",
@@ -24,10 +26,21 @@ HELD_OUT_DOMAINS = (
     "uih_ood",
     "uih_full_graph",
 )
+# Not in the paper: what real users did after the training period, to set beside walks.
+REAL_HISTORIES = "real_histories"
+ALL_HELD_OUT = (*HELD_OUT_DOMAINS, REAL_HISTORIES)
 ORDERS = ("tstr", "trtr", "popularity", "random", "best")
+ANSWERED = ("uih_full_graph", "uih_ood", "random")
+ANSWERING = ("model", "popularity")
+SEARCHES = ("constrained", "unconstrained")
+CASES = ("fig9", "fig10", "fig11")
 RANKING_ARMS = ("tstr", "trtr", "trtr_shuffled", "tstr_rewired", "both")
 STRATA = ("head", "middle", "tail", "outside")
 TOKEN_CLASSES = ("all", "id", "number", "template")
+# Held-out domains as Tables 4 and 6 print them: three sets of CF and two of UIH, pooled.
+POOLED_DOMAINS = ("cf", "uih")
+LAWS = ("power_law", "constant", "log_linear", "pure_power_law", "exponential", "broken_power_law")
+UNCERTAINTIES = ("seeds", "cluster", "block_bootstrap")
 
 
 def check(frame: pd.DataFrame, contract: str, where: str) -> pd.DataFrame:
@@ -57,6 +70,13 @@ _TRAINING_OF_ARM = (
     Column("validation", _TEXT, "who stops a training", allowed=("real", "walks")),
     Column("model", _TEXT, "GRU4Rec, ..., Popularity, ItemKNN"),
     Column("seed", pa.int64(), "seed of the training"),
+)
+
+_FITTED_CURVE = (
+    Column("run", _TEXT, "name of the run"),
+    Column("size", _TEXT, "role of the model size: size1 .. size4"),
+    Column("seed", pa.int64(), "seed of the run"),
+    Column("domain", _TEXT, "held-out domain, or pooled", allowed=(*ALL_HELD_OUT, *POOLED_DOMAINS)),
 )
 
 CONTRACTS: dict[str, Contract] = {
@@ -174,6 +194,14 @@ CONTRACTS: dict[str, Contract] = {
             Column("split", _TEXT, "edge split", allowed=SPLITS_OF_RULES),
         ),
     ),
+    "real_sequences": Contract(
+        "a stretch of a user's real history, in the place of a walk",
+        (
+            Column("sequence", pa.int64(), "number of the sequence", minimum=0),
+            Column("user_id", _ID, "number of the user"),
+            Column("items", _IDS, "successive items of the user, in the order of time"),
+        ),
+    ),
     "walks": Contract(
         "a synthetic history",
         (
@@ -196,7 +224,7 @@ CONTRACTS: dict[str, Contract] = {
             Column("run", _TEXT, "name of the run in config/experiments.yaml"),
             Column("size", _TEXT, "role of the model size: size1 .. size4"),
             Column("seed", pa.int64(), "seed of the run"),
-            Column("domain", _TEXT, "held-out domain", allowed=HELD_OUT_DOMAINS),
+            Column("domain", _TEXT, "held-out domain", allowed=ALL_HELD_OUT),
             Column("step", pa.int64(), "optimiser steps taken", minimum=0),
             Column("tokens", pa.int64(), "tokens seen in all domains", minimum=0),
             Column("domain_tokens", pa.int64(), "tokens seen in the matching domain", minimum=0),
@@ -224,6 +252,59 @@ CONTRACTS: dict[str, Contract] = {
             Column("gradient_norm", pa.float64(), "before clipping", minimum=0),
             Column("tokens_per_second", pa.float64(), "wall-clock throughput", minimum=0),
         ),
+    ),
+    "residuals": Contract(
+        "an evaluation beside the law fitted to its curve",
+        (
+            *_FITTED_CURVE,
+            Column("tokens", pa.int64(), "tokens seen in all domains", minimum=1),
+            Column("repeats", pa.float64(), "of the matching training domain", minimum=0),
+            Column("loss", pa.float64(), "mean loss, nats/token", minimum=0),
+            Column("used", pa.bool_(), "fitted; otherwise left out as burn-in"),
+            Column("fitted", pa.float64(), "by least squares; none: no law", nullable=True),
+            Column("residual", pa.float64(), "loss - fitted", nullable=True),
+            Column("huber_fitted", pa.float64(), "by the Huber loss of ln L", nullable=True),
+        ),
+        unique=("run", "domain", "tokens"),
+    ),
+    "rivals": Contract(
+        "a law fitted to one curve, to be compared with the others",
+        (
+            *_FITTED_CURVE,
+            Column("law", _TEXT, "which", allowed=LAWS),
+            Column("parameters", pa.int64(), "of the law, without the noise's", minimum=1),
+            Column("status", _TEXT, "of the fit of the power law with a floor"),
+            Column("n_points", pa.int64(), "evaluations after the burn-in", minimum=0),
+            Column("rmse", pa.float64(), "nats/token; none: too few points", nullable=True),
+            Column("aicc", pa.float64(), "none: too few points", nullable=True),
+            Column("delta_aicc", pa.float64(), "above the curve's least AICc", nullable=True),
+            Column("n_first", pa.int64(), "evaluations in the first half of the tokens", minimum=0),
+            Column("n_rest", pa.int64(), "evaluations after it", minimum=0),
+            Column(
+                "extrapolation_rmse",
+                pa.float64(),
+                "of the rest, predicted from the first half, nats/token",
+                nullable=True,
+            ),
+            Column("extrapolation_bias", pa.float64(), "mean of predicted - seen", nullable=True),
+        ),
+        unique=("run", "domain", "law"),
+    ),
+    "uncertainty": Contract(
+        "an interval of a fitted parameter over seeds, or inside one run",
+        (
+            Column("size", _TEXT, "role of the model size: size1 .. size4"),
+            Column("kind", _TEXT, "of the runs: their names without size and seed"),
+            Column("domain", _TEXT, "held-out domain", allowed=(*ALL_HELD_OUT, *POOLED_DOMAINS)),
+            Column("parameter", _TEXT, "which", allowed=("alpha", "l_inf")),
+            Column("method", _TEXT, "where the interval is from", allowed=UNCERTAINTIES),
+            Column("runs", pa.int64(), "runs behind it", minimum=1),
+            Column("converged", pa.int64(), "of them, with an identified fit", minimum=0),
+            Column("estimate", pa.float64(), "none: a run has no law", nullable=True),
+            Column("low", pa.float64(), "95 %; none: open", nullable=True),
+            Column("high", pa.float64(), "95 %; none: open", nullable=True),
+        ),
+        unique=("size", "kind", "domain", "parameter", "method"),
     ),
     "ranking": Contract(
         "a model's recall at one cutoff",
@@ -253,6 +334,78 @@ CONTRACTS: dict[str, Contract] = {
             Column("rank", pa.int64(), "1 is best; ties count against the model", minimum=1),
             Column("rank_masked", pa.int64(), "the same with history items hidden", minimum=1),
         ),
+    ),
+    "generation": Contract(
+        "the answers of one search to one history that asks for its next item",
+        (
+            Column("run", _TEXT, "name of the run"),
+            Column("size", _TEXT, "role of the model size: size1 .. size4"),
+            Column("seed", pa.int64(), "seed of the run"),
+            Column("histories", _TEXT, "set of walks, or random items", allowed=ANSWERED),
+            Column("source", _TEXT, "who answers", allowed=ANSWERING),
+            Column("search", _TEXT, "among items, or among all tokens", allowed=SEARCHES),
+            Column("beams", pa.int64(), "width of the beam; 1: greedy", minimum=1),
+            Column("history", pa.int64(), "number of the history in its set", minimum=0),
+            Column("history_items", pa.int64(), "items shown", minimum=1),
+            Column("width", pa.int64(), "codes an item", minimum=1),
+            Column("target", _ID, "the true next item; none after random items", nullable=True),
+            _share("exact", "the likeliest answer has the target's codes", True),
+            _share("exact_item", "the same / items that share these codes", True),
+            _share("exact_in_beam", "an answer has the target's codes", True),
+            Column("prefix", pa.float64(), "first codes equal, likeliest answer", True, minimum=0),
+            Column("prefix_in_beam", pa.float64(), "the same, best answer", True, minimum=0),
+            _share("set", "target's codes that the likeliest answer has", True),
+            _share("set_in_beam", "the same, best answer", True),
+            _share("invalid", "answers that are no item"),
+            Column("distinct_items", pa.float64(), "distinct ids among the answers", minimum=0),
+            Column(
+                "distinct_categories",
+                pa.float64(),
+                "distinct leaf categories among the answers",
+                nullable=True,
+                minimum=0,
+            ),
+            _share("code_distance", "of two answers: 1 - share of codes in common", True),
+            _share("overlap_with_history", "codes an answer shares with an item shown, at most"),
+            _share("category_in_history", "answers in the leaf category of an item shown", True),
+            Column("first_item", _ID, "the likeliest answer; none if no item", nullable=True),
+            Column("first_category", _ID, "number of its leaf category", nullable=True),
+            Column("log_probability", pa.float64(), "of it, nats", nullable=True),
+        ),
+        unique=("run", "histories", "source", "search", "beams", "history"),
+    ),
+    "case_studies": Contract(
+        "a line of a case study: an item of the prompt, an answer, or the true next item",
+        (
+            Column("run", _TEXT, "name of the run"),
+            Column("size", _TEXT, "role of the model size: size1 .. size4"),
+            Column("figure", _TEXT, "which", allowed=CASES),
+            Column("role", _TEXT, "what", allowed=("prompt", "truth", *SEARCHES)),
+            Column("position", pa.int64(), "place in the prompt or in the beam", minimum=0),
+            Column("codes", _TEXT, "as the model reads or writes it"),
+            Column("text", _TEXT, "text of the item; none if no item has the codes", nullable=True),
+            Column("items", pa.int64(), "items that have these codes", minimum=0),
+            Column("log_probability", pa.float64(), "of an answer, nats", nullable=True),
+            Column("history_items", pa.int64(), "items of the history, shown or not", minimum=1),
+            Column("chosen_from", pa.int64(), "walks drawn from; 0: random items", minimum=0),
+        ),
+        unique=("run", "figure", "role", "position"),
+    ),
+    "next_items": Contract(
+        "where beam search puts the next item of one test user of Figure 1",
+        (
+            Column("run", _TEXT, "name of the run"),
+            Column("size", _TEXT, "role of the model size: size1 .. size4"),
+            Column("seed", pa.int64(), "seed of the run"),
+            Column("user_id", _ID, "test user"),
+            Column("test_item", _ID, "the target"),
+            Column("history_items", pa.int64(), "items shown", minimum=1),
+            Column("beams", pa.int64(), "width of the beam", minimum=1),
+            Column("items", pa.int64(), "items that can be answered", minimum=1),
+            Column("rank", pa.int64(), "1 is best; the last where not found", minimum=1),
+            Column("log_probability", pa.float64(), "nats; none: not found", nullable=True),
+        ),
+        unique=("run", "user_id"),
     ),
     "world_trials": Contract(
         "true and logged recall of one order of the items, in one simulated world",

@@ -1,4 +1,4 @@
-"""The three figures as commands: files, bytes, numbers, and errors of one line."""
+"""The figures as commands: files, bytes, and the numbers and errors of Figures 1 and 2."""
 
 import re
 from itertools import pairwise
@@ -10,15 +10,15 @@ import pytest
 import tidy_inputs
 from recscale import files
 from recscale.errors import UserError
-from recscale.figures import fig1, fig2, fig6a, style
+from recscale.figures import curve_panels, fig2, style
 from tidy_inputs import PUBLISHED, figure_arguments
 
-MAINS = {"fig1": fig1.main, "fig2": fig2.main, "fig6a": fig6a.main}
+TARGETS = ("fig1", "fig2", "fig3", "fig4", "fig4_controls", "fig5", "fig6", "fig7", "fig12")
 
 
-@pytest.mark.parametrize("target", MAINS)
-def test_equal_inputs_give_equal_bytes(target, inputs, drawn, tmp_path, call) -> None:
-    call(MAINS[target], *figure_arguments(target, inputs, tmp_path / target))
+@pytest.mark.parametrize("target", TARGETS)
+def test_equal_inputs_give_equal_bytes(target, mains, inputs, drawn, tmp_path, call) -> None:
+    call(mains[target], *figure_arguments(target, inputs, tmp_path / target))
     names = [f"{target}.{ending}" for ending in ("csv", "pdf", "svg", "tex")]
     assert sorted(path.name for path in tmp_path.iterdir()) == names
     for name in names:
@@ -97,32 +97,6 @@ def test_fig2_names_the_loss_that_is_no_number(inputs) -> None:
         fig2.plotted(fine, fits[fits["domain"] != "general"], published)
 
 
-def test_fig6a_smooths_and_measures_rises() -> None:
-    training = pd.DataFrame(
-        {
-            "run": "r",
-            "step": range(1, 8),
-            "tokens": range(10, 80, 10),
-            "loss": [9.0, 6.0, 3.0, 3.0, 3.0, 6.0, 6.0],
-        }
-    )
-    table = fig6a.smooth(training, {"r": "size1"}, share=0.3)
-    assert set(table["window"]) == {3}
-    assert table["smoothed_loss"].tolist() == [7.5, 6, 4, 3, 4, 5, 6]
-    assert table["rise"].tolist() == [0, 0, 0, 0, 1, 2, 3]
-    training.loc[3, "loss"] = float("inf")
-    with pytest.raises(UserError, match="run r, step 4"):
-        fig6a.smooth(training, {"r": "size1"}, share=0.3)
-
-
-def test_fig6a_wants_the_manifest_of_every_run(inputs, tmp_path, call) -> None:
-    arguments = figure_arguments("fig6a", inputs, tmp_path / "f")
-    arguments.remove(inputs / "size2-full.json")
-    with pytest.raises(UserError, match=r"size1-full, size2-full.*pass one run per size"):
-        call(fig6a.main, *arguments)
-    assert not list(tmp_path.glob("f.*"))
-
-
 def test_a_truncated_file_is_named(inputs, tmp_path, call) -> None:
     whole = inputs / "size3" / "curves.parquet"
     broken = tmp_path / "curves.parquet"
@@ -146,7 +120,7 @@ def test_the_command_prints_one_line_and_imports_no_torch(inputs, tmp_path) -> N
     )
     assert found.returncode == 2
     assert found.stderr.count("\n") == 1 and "empty.parquet has no rows" in found.stderr
-    modules = "recscale.figures.fig1,recscale.figures.fig2,recscale.figures.fig6a"
+    modules = ",".join(f"recscale.figures.fig{n}" for n in (1, 2, 3, 4, 5, 6, 7, 12))
     program = f"import sys,{modules};print('torch' in sys.modules)"
     assert tidy_inputs.python("-c", program).stdout == "False\n"
 
@@ -163,6 +137,15 @@ def luminance(colour: str) -> float:
     [
         (style.SIZE_COLOURS, style.SIZE_MARKERS, style.SIZE_LINES),
         (style.ARM_COLOURS, style.ARM_MARKERS, style.ARM_LINES),
+        [dict(enumerate(looks)) for looks in zip(*curve_panels.MIXTURES.values(), strict=True)],
+        [
+            dict(enumerate(looks))
+            for looks in (
+                curve_panels.RATIO_COLOURS,
+                curve_panels.RATIO_MARKERS,
+                curve_panels.RATIO_LINES,
+            )
+        ],
     ],
 )
 def test_series_differ_in_lightness_marker_and_line(colours, markers, lines) -> None:

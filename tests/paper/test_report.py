@@ -60,9 +60,7 @@ def test_every_artefact_stands_in_the_report_with_its_target(finished, tmp_path)
         assert any(f"(Target{target}" in re.sub(r"\s", "", c) for c in captions), target
     assert all("rung" in caption and "mini" in caption for caption in captions)
     assert {Path(str(image["source"])).name for image in query(main, "image")} == {
-        "fig1.pdf",
-        "fig2.pdf",
-        "fig6a.pdf",
+        f"{figure}.pdf" for figure in paper.FIGURES
     }
 
 
@@ -78,6 +76,63 @@ def test_numbers_come_from_the_files(copy, tmp_path) -> None:
     main = staged(copy, tmp_path)
     cells = "|".join(words(table) for table in query(main, "table"))
     assert "0.432" in cells and "0.777 [0.7, 0.8]" in cells
+
+
+def test_a_curve_that_rises_has_no_exponent_and_its_onset_is_named(copy, tmp_path) -> None:
+    table = pd.read_csv(copy / "artefacts" / "tables" / "table6.csv")
+    risen = table[(table["domain"] == "uih") & table["rises"]]
+    assert set(risen["run"]) == {"size3-uih_5", "size3-uih_15"}
+    cells = [words(found) for found in query(staged(copy, tmp_path), "table")]
+    assert sum(cell.count("rises again") for cell in cells) == len(table[table["rises"]])
+    table.loc[table["rises"], ["rises", "status"]] = [False, "converged"]
+    table.to_csv(copy / "artefacts" / "tables" / "table6.csv", index=False)
+    (tmp_path / "again").mkdir()
+    cells = [words(found) for found in query(staged(copy, tmp_path / "again"), "table")]
+    assert not any("rises again" in cell for cell in cells)
+
+
+def prose(main: Path) -> str:
+    """The text of all paragraphs and captions, without spaces and apostrophes."""
+    paragraphs = [words(paragraph) for paragraph in query(main, "par")]
+    captions = [words(figure["caption"]) for figure in query(main, "figure")]
+    return re.sub(r"\s", "", "|".join([*paragraphs, *captions]))
+
+
+def test_case_studies_are_compared_with_the_true_item(finished, tmp_path) -> None:
+    text = prose(staged(finished, tmp_path))
+    assert "theansweramongrealitemshas7of8,theoneamongalltokens8of8." in text
+    assert "Amongalltokens,1of3arenoitem" in text and "Amongalltokens,1of5arenoitem" in text
+
+
+def test_answers_are_set_beside_the_most_frequent_ids(finished, copy, tmp_path) -> None:
+    text = prose(staged(finished, tmp_path))
+    # Hits of the four models: 4, 8, 12 and 16 of 40; of the most frequent ids: none.
+    assert "for10.0to40.0%ofthewalks,andfor0.0%if" in text
+    assert "ofthe4models,3liesabovethatandnonebelowit" in text
+    assert "thecodedistancegrowswithrandomitemsforsize1(0.6Bsrole),size2" in text
+    assert "thenumberofcategoriesgrowswithrandomitemsfornomodelandshrinksfornomodel" in text
+    path = copy / "artefacts" / "tables" / "generation.csv"
+    table = pd.read_csv(path)
+    table[table["measure"] != "distinct_categories"].to_csv(path, index=False)
+    (tmp_path / "without").mkdir()
+    text = prose(staged(copy, tmp_path / "without"))
+    assert "numberofcategories" not in text and "thecodedistancegrows" in text
+
+
+def test_whether_a_model_beats_popularity_follows_the_table(copy, tmp_path) -> None:
+    path = copy / "artefacts" / "tables" / "next_item_recall.csv"
+    table = pd.read_csv(path)
+    is_llm = table["model"] == "LLM"
+    table.loc[is_llm, ["recall", "low", "high"]] = [0.01, 0.0, 0.02]
+    for name, low in (("none", 0.0), ("one", 0.9991)):
+        here = (table["data"] == "size4-full") & (table["k"] == 100)
+        table.loc[here, ["recall", "low", "high"]] = [0.9992, low, 1.0]
+        table.to_csv(path, index=False)
+        (tmp_path / name).mkdir()
+        text = prose(staged(copy, tmp_path / name))
+        assert ("Nomodelisshowntorecommendbetter" in text) == (name == "none")
+        assert ("visitmostoften:size4(8Bsrole)at100." in text) == (name == "one")
+        assert "recall@100from0.010to0.999" in text
 
 
 def test_all_claims_are_counted(finished, tmp_path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,8 +20,14 @@ from recscale.pretraining.base import BaseSettings
 from recscale.pretraining.loss import ready
 from recscale.pretraining.model import ModelSettings, new_model
 from recscale.pretraining.sampler import MixtureSampler
-from recscale.pretraining.schedule import evaluation_steps, learning_rate
+from recscale.pretraining.schedule import (
+    decay_start,
+    evaluation_steps,
+    learning_rate,
+    repeat_steps,
+)
 from recscale.pretraining.trainer import optimiser, train
+from recscale.pretraining.training_table import TrainingTable
 from recscale.settings import build
 
 from .tiny_curriculum import TINY, settings
@@ -61,6 +69,76 @@ def test_evaluation_steps_of_the_mini_rung() -> None:
     assert len(chosen) == 14 and chosen[0] == 30
     ratios = np.diff(np.log(chosen))
     assert ratios == pytest.approx(np.full(13, np.log(732 / 30) / 13), abs=0.02)
+
+
+@given(st.integers(10, 5000), st.floats(0.5, 200))
+def test_repeats_around_the_onset_are_watched_closely(steps: int, repeats: float) -> None:
+    chosen = repeat_steps(steps, repeats)
+    assert chosen == sorted(set(chosen)) and all(0 < step <= steps for step in chosen)
+    seen = np.array(chosen) * repeats / steps
+    assert (abs(seen - seen.clip(10, 30)) <= repeats / steps).all()
+    if repeats < 10:
+        assert chosen == []
+    if repeats > 30 and steps > 100 * repeats:
+        ratios = seen[1:] / seen[:-1]
+        assert len(chosen) == 8 and ratios == pytest.approx(np.full(7, 1.15), rel=0.01)
+
+
+def test_a_wsd_rate_is_that_of_its_trunk_until_it_decays() -> None:
+    long = [learning_rate(step, 400, 10, 2.0, "wsd") for step in range(400)]
+    short = [learning_rate(step, 100, 10, 2.0, "wsd") for step in range(100)]
+    assert decay_start(100) == 80 and short[:81] == long[:81]
+    assert short[10:81] == [2.0] * 71
+    assert short[80 + 5] == pytest.approx(2.0 * (1 - 0.5))  # a quarter of the decay
+    assert all(a > b for a, b in itertools.pairwise(short[80:]))
+    assert 0 < short[99] < 0.06 * 2.0
+
+
+def test_a_loss_that_rises_too_far_stops(accelerator: Accelerator, tmp_path: Path) -> None:
+    table = TrainingTable(accelerator, "r", 10, largest_rise=1.0)
+    table.last_good = "step-00000020"
+    for step in range(40):
+        table.add(torch.tensor(2.0 + 0.9 * (step % 2)), 0.1)
+        table.write(0.1, torch.tensor(1.0))
+    table.add(torch.tensor(3.6), 0.1)
+    message = r"of run r has risen to 3.600 nats at step 41 \(last good checkpoint: step-00000020\)"
+    with pytest.raises(UserError, match=message):
+        table.write(0.1, torch.tensor(1.0))
+
+
+def test_no_gpu_where_one_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UserError, match="settings.device is cuda, and torch finds no GPU"):
+        parallel.start(build(BaseSettings, settings(device="cuda"), "settings"))
+
+
+def test_sharding_over_one_process_is_refused(accelerator: Accelerator) -> None:
+    values, sampler, model = tiny_training(sharding="full")
+    with pytest.raises(UserError, match="sharding is 'full', and there is one process"):
+        train(accelerator, ready(accelerator, model), sampler, values, "r")
+
+
+def test_a_gpu_that_is_too_small(accelerator: Accelerator, monkeypatch: pytest.MonkeyPatch) -> None:
+    values, sampler, model = tiny_training()
+    loss = ready(accelerator, model)
+
+    def full(*ids: Any, **options: Any) -> Any:
+        raise torch.OutOfMemoryError("Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(loss, "forward", full)
+    with pytest.raises(UserError, match="more memory than the GPU has.*windows_at_once"):
+        train(accelerator, loss, sampler, values, "r")
+
+
+def test_compiled_layers_train_as_plain_ones(accelerator: Accelerator) -> None:
+    """Layer by layer, with a back end that needs no C compiler."""
+    values, sampler, model = tiny_training()
+    _, _, twin = tiny_training()
+    plain = train(accelerator, ready(accelerator, twin), sampler, values, "r").training
+    for layer in model.model.layers:
+        layer.compile(backend="eager")
+    compiled = train(accelerator, ready(accelerator, model), sampler, values, "r").training
+    assert (compiled["loss"] - plain["loss"]).abs().max() < 1e-4
 
 
 def test_weight_decay_is_on_matrices_only() -> None:

@@ -5,9 +5,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recscale import latex
-from recscale.contracts import HELD_OUT_DOMAINS
+from recscale.contracts import ALL_HELD_OUT
 from recscale.errors import UserError
-from recscale.labels import DOMAIN_NAMES, short_number, size_label, training_domain
+from recscale.labels import (
+    DOMAIN_NAMES,
+    KIND_NAMES,
+    parse_run,
+    short_number,
+    size_label,
+    training_domain,
+)
 from recscale.latex import count, fixed, interval
 
 
@@ -40,11 +47,33 @@ def test_size_labels() -> None:
 
 
 def test_every_held_out_domain_has_a_name_and_a_column() -> None:
-    columns = [training_domain(domain) for domain in HELD_OUT_DOMAINS]
-    assert columns == ["general", "item_text", "cf", "cf", "cf", "uih", "uih"]
-    assert set(HELD_OUT_DOMAINS) <= set(DOMAIN_NAMES)
+    columns = [training_domain(domain) for domain in ALL_HELD_OUT]
+    assert columns == ["general", "item_text", "cf", "cf", "cf", "uih", "uih", "uih"]
+    assert set(ALL_HELD_OUT) <= set(DOMAIN_NAMES)
     with pytest.raises(UserError, match="cfx"):
         training_domain("cfx")
+
+
+@pytest.mark.parametrize(
+    ("run", "size", "kind", "seed", "label"),
+    [
+        ("size3-full", "size3", "full", 0, "Item-Text + CF + UIH"),
+        ("size1-cf_uih-seed2", "size1", "cf_uih", 2, "CF + UIH"),
+        ("size3-uih_0.5", "size3", "uih_0.5", 0, "0.5 % UIH"),
+        ("size4-uih_15-seed1", "size4", "uih_15", 1, "15 % UIH"),
+        ("size3-uih_matched", "size3", "uih_matched", 0, "UIH only, repeats of CF + UIH"),
+        ("size2-wsd_0.5", "size2", "wsd_0.5", 0, "wsd_0.5"),
+    ],
+)
+def test_names_of_runs_are_taken_apart(run, size, kind, seed, label) -> None:
+    found = parse_run(run)
+    assert (found.size, found.kind, found.seed, found.label) == (size, kind, seed, label)
+    with pytest.raises(UserError, match="'size5-full' is no name of a run"):
+        parse_run("size5-full")
+
+
+def test_kinds_have_names_of_their_own() -> None:
+    assert len(set(KIND_NAMES.values())) == len(KIND_NAMES)
 
 
 @given(st.text())

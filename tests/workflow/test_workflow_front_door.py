@@ -29,8 +29,12 @@ def job_counts(output: str) -> dict[str, int]:
 
 def artefact_rules() -> str:
     """The rules of tables, figures, verdicts and the paper."""
-    files = ("tables", "figures", "paper")
+    files = ("generation", "tables", "figures", "paper")
     return "\n".join((ROOT / f"workflow/rules/{name}.smk").read_text() for name in files)
+
+
+def experiments() -> dict:
+    return yaml.safe_load((ROOT / "config/experiments.yaml").read_text())
 
 
 def config(rung: str) -> dict:
@@ -42,7 +46,11 @@ def test_every_rung_dry_runs(repository, rung):
     done = snakemake(repository, "--profile", rung, *FLAGS.get(rung, ()), "-n", "all")
     assert done.returncode == 0, done.stdout
     counts = job_counts(done.stdout)
-    assert counts["cpt"] == 4
+    runs = experiments()["runs"].values()
+    assert counts["cpt"] == sum(not run.get("control", False) for run in runs) == 19
+    # Answers and next items of the four sizes; the case studies are of one run.
+    found = [counts[rule] for rule in ("answers", "next_items", "case_studies")]
+    assert found == [4, 4, 1]
     # Two arms: every model with two budgets, and two baselines.
     assert counts["train_ranking"] == 2 * (2 * len(config(rung)["ranking"]["models"]) + 2)
     assert f"results/{rung}/" in done.stdout
@@ -63,15 +71,24 @@ def test_the_plain_command_builds_the_default_rung(repository):
 
 def test_controls_are_a_target_of_their_own(repository):
     counts = job_counts(snakemake(repository, "--profile", "mini", "-n", "all_controls").stdout)
-    runs = yaml.safe_load((ROOT / "config/experiments.yaml").read_text())["runs"]
-    assert counts["cpt"] == 4 + sum(run["control"] for run in runs.values())
+    runs = experiments()["runs"]
+    assert counts["cpt"] == len(runs)
+    controls = [name for name, run in runs.items() if run.get("control", False)]
+    # Table 4 and Table 6 fit nine of the paper's runs.
+    assert counts["fit"] == len(controls) + 9
+    for target in (
+        *("ranking_controls", "true_preference", "pretraining_controls", "fig4_controls"),
+        *("paper", "generation", "next_item_recall"),
+    ):
+        assert counts[target] == 1, target
     # Three control arms, and two arms that walks stop, of two models each.
     assert counts["train_ranking"] == 2 * (2 * 4 + 2) + 2 * (3 + 2)
 
 
 def test_a_run_shared_by_artefacts_is_trained_once(repository):
-    done = snakemake(repository, "--profile", "mini", "-n", "fig2", "table4", "fig6a", "table2")
-    assert job_counts(done.stdout)["cpt"] == 4
+    done = snakemake(repository, "--profile", "mini", "-n", "fig2", "table4", "fig6", "table2")
+    # Four sizes on the full mixture, and five UIH ratios.
+    assert job_counts(done.stdout)["cpt"] == 4 + 5
 
 
 def test_an_artefact_needs_nothing_of_another(repository):
@@ -79,6 +96,21 @@ def test_an_artefact_needs_nothing_of_another(repository):
     assert not {"cpt", "base_model", "tokenizer", "sae"} & set(counts)
     counts = job_counts(snakemake(repository, "--profile", "mini", "-n", "table8").stdout)
     assert not {"cpt", "train_ranking", "tokenizer"} & set(counts)
+    counts = job_counts(snakemake(repository, "--profile", "mini", "-n", "fig9").stdout)
+    assert (counts["cpt"], counts["case_studies"]) == (1, 1)
+    assert not {"answers", "next_items", "train_ranking"} & set(counts)
+    counts = job_counts(snakemake(repository, "--profile", "mini", "-n", "next_item_recall").stdout)
+    # Two models and two baselines on two arms, with one budget.
+    assert (counts["cpt"], counts["next_items"], counts["train_ranking"]) == (4, 4, 8)
+    assert "fit" not in counts
+
+
+def test_the_plans_for_a_machine_without_the_workflow_train_nothing(repository):
+    done = snakemake(repository, "--profile", "h200", "-n", "training_plans")
+    counts = job_counts(done.stdout)
+    assert counts["training_plan"] == 4
+    assert not {"cpt", "base_model", "train_ranking"} & set(counts)
+    assert "results/h200/pretraining/plans/size1.json" in done.stdout
 
 
 def test_profiles_lie_where_the_command_finds_them():

@@ -46,5 +46,5 @@ def test_the_method_of_semantic_ids_is_one_value_of_the_config(tmp_path, monkeyp
     assert not (results / "item_ids/sae.parquet").exists()
     card = files.read_json(results / "item_ids/rq_kmeans.json")
     assert (card["codes_an_item"], card["rec_tokens"]) == (6, 24)
-    tokenizer = files.read_json(results / "tokenizer/manifest.json")
+    tokenizer = files.read_json(results / "tokenizer/rq_kmeans/manifest.json")
     assert tokenizer["rec_count"] == card["rec_tokens"]

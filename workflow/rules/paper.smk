@@ -39,13 +39,29 @@ TABLES = [
     "table2",
     "table3",
     "table4",
+    "table5",
+    "table6",
     "table7",
     "table8",
     "table9",
     "item_id_methods",
     "ranking_strata",
+    "generation",
+    "next_item_recall",
 ]
-FIGURES = ["fig1", "fig2", "fig6a"]
+FIGURES = [
+    "fig1",
+    "fig2",
+    "fig3",
+    "fig4",
+    "fig5",
+    "fig6",
+    "fig7",
+    "fig9",
+    "fig10",
+    "fig11",
+    "fig12",
+]
 
 
 rule paper:
@@ -92,10 +108,12 @@ rule all:
 
 
 rule all_controls:
-    """The paper's artefacts and the controls that it lacks: ranking arms, and fits of runs."""
+    """The paper's artefacts and the controls that it lacks: ranking arms, runs and their fits."""
     input:
         rules.all.input,
         rules.ranking_controls.output,
+        rules.pretraining_controls.output,
+        rules.fig4_controls.output,
         rules.true_preference.output,
         expand(
             rules.fit.output[0],

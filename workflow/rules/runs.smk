@@ -11,6 +11,7 @@ NOT_COMMON = [
     "base",
     "cpt",
     "evaluations",
+    "processes",
     "windows_at_once",
     "sharding",
     "generation",
@@ -38,6 +39,14 @@ def common_settings(role):
 def base_settings(wildcards):
     """Settings of a base model."""
     return settings(common_settings(wildcards.size), PRETRAINING["base"])
+
+
+def launcher(wildcards):
+    """How a run is started: in one process, or in several on one machine."""
+    processes = PRETRAINING["processes"][EXPERIMENTS["runs"][wildcards.run]["size"]]
+    if processes == 1:
+        return "python"
+    return f"torchrun --standalone --nproc-per-node {processes}"
 
 
 def run_settings(wildcards):

@@ -4,7 +4,7 @@
 rule table2:
     """Training tokens, mixture and repeats of each domain."""
     input:
-        windows=expand(f"{RESULTS}/windows/train/{{domain}}.json", domain=TRAINING_DOMAINS),
+        windows=expand(f"{RESULTS}/windows/{IDS}/train/{{domain}}.json", domain=TRAINING_DOMAINS),
         manifest=of_runs("manifest", "table2"),
         published="paper/published/table2_training_data.csv",
         code=code("tables.table2"),
@@ -29,7 +29,7 @@ rule table2:
 rule table3:
     """Tokens of the held-out domains."""
     input:
-        windows=expand(f"{RESULTS}/windows/held_out/{{domain}}.json", domain=HELD_OUT_DOMAINS),
+        windows=expand(f"{RESULTS}/windows/{IDS}/held_out/{{domain}}.json", domain=HELD_OUT_DOMAINS),
         published="paper/published/table3_holdout_data.csv",
         code=code("tables.table3"),
     output:
@@ -72,6 +72,60 @@ rule table4:
     shell:
         "python -m recscale.tables.table4 --fits {input.fits} --published {input.published}"
         " --manifests {input.manifests}"
+        " --rung {params.rung} --name {params.name} --out-prefix {params.prefix} > {log} 2>&1"
+
+
+rule table5:
+    """The mixtures, their repeats of UIH, and the losses they end with."""
+    input:
+        curves=of_runs("curves", "table5"),
+        manifests=of_runs("manifest", "table5"),
+        published="paper/published/table5_mixtures.csv",
+        code=code("tables.table5"),
+    output:
+        **shown(table("table5"), "table5", "Tables"),
+    log:
+        f"logs/table5/{NAME}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/table5.tsv"
+    conda:
+        "../../envs/paper.yaml"
+    params:
+        prefix=prefix,
+        rung=RUNG,
+        name=NAME,
+    shell:
+        "python -m recscale.tables.table5 --curves {input.curves} --manifests {input.manifests}"
+        " --published {input.published}"
+        " --rung {params.rung} --name {params.name} --out-prefix {params.prefix} > {log} 2>&1"
+
+
+rule table6:
+    """UIH ratios: repeats, losses and fitted laws."""
+    input:
+        curves=of_runs("curves", "table6"),
+        manifests=of_runs("manifest", "table6"),
+        fits=fits_of("table6"),
+        published="paper/published/table6_uih_repetition.csv",
+        code=code("tables.table6"),
+    output:
+        **shown(table("table6"), "table6", "Tables"),
+    log:
+        f"logs/table6/{NAME}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/table6.tsv"
+    conda:
+        "../../envs/paper.yaml"
+    params:
+        prefix=prefix,
+        rung=RUNG,
+        name=NAME,
+        burn_in=config["scaling"]["burn_in"],
+        pool=config["scaling"]["pool"],
+    shell:
+        "python -m recscale.tables.table6 --curves {input.curves} --manifests {input.manifests}"
+        " --fits {input.fits} --published {input.published}"
+        " --burn-in {params.burn_in} --pool {params.pool}"
         " --rung {params.rung} --name {params.name} --out-prefix {params.prefix} > {log} 2>&1"
 
 
@@ -213,3 +267,25 @@ rule ranking_controls:
         "python -m recscale.tables.ranking_arms --target ranking_controls --ranks {input.ranks}"
         " --seed {params.seed} --cutoffs {params.cutoffs} --rung {params.rung}"
         " --name {params.name} --out-prefix {params.prefix} > {log} 2>&1"
+
+
+rule pretraining_controls:
+    """Contrasts between runs that tell apart what the paper confounds."""
+    input:
+        curves=of_runs("curves", "pretraining_controls"),
+        code=code("tables.pretraining_controls"),
+    output:
+        **shown(table("pretraining_controls"), "pretraining_controls", "Tables"),
+    log:
+        f"logs/pretraining_controls/{NAME}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/pretraining_controls.tsv"
+    conda:
+        "../../envs/paper.yaml"
+    params:
+        prefix=prefix,
+        rung=RUNG,
+        name=NAME,
+    shell:
+        "python -m recscale.tables.pretraining_controls --curves {input.curves}"
+        " --rung {params.rung} --name {params.name} --out-prefix {params.prefix} > {log} 2>&1"

@@ -10,7 +10,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -33,6 +32,7 @@ from recscale.artefact import (
 from recscale.contracts import HELD_OUT_DOMAINS
 from recscale.errors import UserError, run_command
 from recscale.figures import style
+from recscale.figures.curve_panels import by_size, domain_grid, label_outer, legend
 from recscale.labels import (
     DOMAIN_NAMES,
     FIT_STATUS,
@@ -43,6 +43,7 @@ from recscale.labels import (
 from recscale.latex import DASH, fixed
 
 PUBLISHED = ("model", "domain", "l_inf", "alpha")
+FITTED: dict[str, Any] = {"linestyle": (0, (3, 1.5)), "linewidth": 0.9}
 
 
 def law(fit: Any, tokens: np.ndarray) -> np.ndarray:
@@ -61,7 +62,8 @@ def plotted(curves: pd.DataFrame, fits: pd.DataFrame, published: pd.DataFrame) -
     Raises:
         UserError: a loss is no number, a size has several runs, or a domain or fit is missing.
     """
-    rows = curves[curves["token_class"] == "all"].copy()
+    of_paper = curves["domain"].isin(HELD_OUT_DOMAINS)
+    rows = curves[(curves["token_class"] == "all") & of_paper].copy()
     if rows.empty:
         raise UserError("--curves hold no rows of token class 'all'", "run the evaluation again")
     require_finite(rows, "loss", ("run", "domain", "step"))
@@ -110,30 +112,26 @@ def draw(
 ) -> None:
     """Draw seven panels and a legend to PDF and SVG; `burn_in` is a share of the run's tokens."""
     style.theme()
-    figure, grid = plt.subplots(
-        2, 4, figsize=(style.DOUBLE_COLUMN, 3.3), sharex=True, layout="constrained"
-    )
+    figure, panels, spare = domain_grid()
     shown = table[table["tokens"] > 0]
-    panels = grid.flatten()
-    for axes, domain in zip(panels, HELD_OUT_DOMAINS, strict=False):
-        rows = shown[shown["domain"] == domain]
-        _panel(axes, rows, fits[fits["domain"] == domain])
-        axes.set_title(DOMAIN_NAMES[domain])
     left = shown["tokens"].min() / 1.15
     until = burn_in * shown["tokens"].max()
-    for axes in panels[: len(HELD_OUT_DOMAINS)]:
+    for domain, axes in panels.items():
+        rows = shown[shown["domain"] == domain]
+        _panel(axes, rows, fits[fits["domain"] == domain])
         axes.set_xlim(left, shown["tokens"].max() * 1.2)
         if until > left:
             axes.axvspan(left, until, color="0.9", linewidth=0, zorder=0)
-    # The panel above the legend has no axis below it, so it needs its own tick labels.
-    panels[3].tick_params(labelbottom=True)
-    panels[3].xaxis.label.set_visible(True)
-    for axes in (*panels[4:7], panels[3]):
-        axes.set_xlabel("Training tokens")
-    for axes in grid[:, 0]:
-        axes.set_ylabel("Perplexity")
-    sizes = [size for size in PAPER_SIZES if size in set(shown["size"])]
-    _legend(panels[7], sizes, artefact.rung, parameters)
+    label_outer(panels, "Training tokens", "Perplexity")
+    sizes = {size: size for size in PAPER_SIZES if size in set(shown["size"])}
+    series = by_size(sizes, artefact.rung, parameters)
+    handles: list[Any] = [
+        Line2D([], [], color=s.colour, marker=s.marker, linestyle="none", label=s.label)
+        for s in series.values()
+    ]
+    handles.append(Line2D([], [], color="0.3", label="fitted law", **FITTED))
+    handles.append(Patch(color="0.9", label="burn-in, not fitted"))
+    legend(spare[0], handles)
     style.save(figure, artefact)
 
 
@@ -160,26 +158,12 @@ def _panel(axes: Axes, rows: pd.DataFrame, fits: pd.DataFrame) -> None:
                 x=tokens,
                 y=perplexity,
                 color=style.SIZE_COLOURS[fit.size],
-                linestyle=(0, (3, 1.5)),
-                linewidth=0.9,
                 estimator=None,
                 ax=axes,
+                **FITTED,
             )
     axes.set(xlabel="", ylabel="")
     style.readable_log_axis(axes)
-
-
-def _legend(axes: Axes, sizes: list[str], rung: str, parameters: dict[str, int]) -> None:
-    axes.axis("off")
-    handles: list[Any] = [
-        Line2D([], [], color=style.SIZE_COLOURS[s], marker=style.SIZE_MARKERS[s], linestyle="none")
-        for s in sizes
-    ]
-    labels = [size_label(size, rung, parameters).replace(", ", ",\n") for size in sizes]
-    handles.append(Line2D([], [], color="0.3", linestyle=(0, (3, 1.5)), linewidth=0.9))
-    handles.append(Patch(color="0.9"))
-    labels += ["fitted law", "burn-in, not fitted"]
-    axes.legend(handles, labels, loc="center", borderaxespad=0)
 
 
 def to_latex(table: pd.DataFrame, artefact: Artefact, parameters: dict[str, int]) -> str:

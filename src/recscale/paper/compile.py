@@ -21,10 +21,13 @@ from recscale.errors import UserError, first_line, run_command
 from recscale.labels import RUNGS
 
 TABLES = (
-    *("table2", "table3", "table4", "table7", "table8", "table9"),
-    *("item_id_methods", "ranking_strata"),
+    *("table2", "table3", "table4", "table5", "table6", "table7", "table8", "table9"),
+    *("item_id_methods", "ranking_strata", "generation", "next_item_recall"),
 )
-FIGURES = ("fig1", "fig2", "fig6a")
+FIGURES = (
+    *("fig1", "fig2", "fig3", "fig4", "fig5", "fig6", "fig7"),
+    *("fig9", "fig10", "fig11", "fig12"),
+)
 VERDICTS = ("id", "where", "claim", "published", "measured", "verdict", "reason", "rung")
 CARD = ("source", "events", "users", "sessions", "items", "training_items", "histories")
 TIME_STAMP = 1770422400  # 7 February 2026, the date of the paper's first version

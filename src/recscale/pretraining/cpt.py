@@ -12,9 +12,10 @@ import pandas as pd
 from accelerate import Accelerator
 
 from recscale import seeds
-from recscale.contracts import ALL_HELD_OUT, REAL_HISTORIES, TRAINING_DOMAINS
+from recscale.contracts import ALL_HELD_OUT
 from recscale.errors import UserError, run_command
 from recscale.files import read_json, sha256, write_json, write_table
+from recscale.labels import training_domain
 from recscale.logs import logger
 from recscale.pretraining.checkpoints import Checkpoints, Identity, fingerprint
 from recscale.pretraining.data import (
@@ -29,7 +30,7 @@ from recscale.pretraining.model import add_rows, count_parameters, padded_rows, 
 from recscale.pretraining.parallel import gathered, precision_in_use, start
 from recscale.pretraining.sampler import MixtureSampler, Seen, ledger
 from recscale.pretraining.saved import read_base
-from recscale.pretraining.schedule import decay_start, evaluation_steps
+from recscale.pretraining.schedule import decay_start, evaluation_steps, repeat_steps
 from recscale.pretraining.trainer import HOW, Trained, TrainingSettings, train
 from recscale.settings import parse
 
@@ -75,13 +76,6 @@ class Paths:
     curves: Path
     training: Path
     manifest: Path
-
-
-def training_domain(held_out: str) -> str:
-    """The training domain that a held-out domain belongs to; real histories stand for UIH."""
-    if held_out == REAL_HISTORIES:
-        return "uih"
-    return next(domain for domain in TRAINING_DOMAINS if held_out.startswith(domain))
 
 
 def curve_rows(losses: Losses, seen: Seen) -> list[dict[str, Any]]:
@@ -184,9 +178,15 @@ def run_cpt(run: str, settings: CptSettings, paths: Paths, accelerator: Accelera
     def tokens_at(step: int) -> int:
         return step * settings.batch_windows * length
 
+    at = {0, *evaluation_steps(steps, settings.warm_up_steps, settings.evaluations)}
+    # Between these, UIH alone is measured where its repeats are those of the paper's onset.
+    besides = set(repeat_steps(steps, ledger(sampler, steps)["uih"].repeats)) - at
+
     def evaluate(step: int) -> list[dict[str, Any]]:
         seen, rows = ledger(sampler, step), []
         for domain in sets:
+            if step in besides and training_domain(domain.name) != "uih":
+                continue
             try:
                 losses = held_out_losses(accelerator, loss, domain)
             except UserError as error:
@@ -204,9 +204,8 @@ def run_cpt(run: str, settings: CptSettings, paths: Paths, accelerator: Accelera
         return rows
 
     first = trunk_checkpoint(paths.trunk, decay_start(steps)) if paths.trunk else None
-    at = [0, *evaluation_steps(steps, settings.warm_up_steps, settings.evaluations)]
     trained = train(
-        accelerator, loss, sampler, settings, run, frozenset(at), evaluate, checkpoints, first
+        accelerator, loss, sampler, settings, run, at | besides, evaluate, checkpoints, first
     )
     final = gathered(accelerator, loss)
     if accelerator.is_main_process:

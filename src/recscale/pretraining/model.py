@@ -11,20 +11,18 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import (
-    AttentionInterface,
     AutoModelForCausalLM,
     GenerationConfig,
     PreTrainedModel,
     Qwen3Config,
     Qwen3ForCausalLM,
 )
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.utils import logging as transformers_logging
 
 from recscale.errors import UserError, first_line
@@ -53,28 +51,6 @@ class ModelSettings:
     head_dimension: int | None
     feed_forward: int | None
     checkpoint: str | None
-
-
-def _attention_in_fp32(
-    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, *mask: Any, **options: Any
-) -> tuple[Tensor, None]:
-    """Scaled dot-product attention in fp32 under bf16 autocast.
-
-    torch's bf16 kernel for CPUs is about as fast forward and several times slower backward.
-    """
-    with torch.autocast(query.device.type, enabled=False):
-        output, _ = sdpa_attention_forward(
-            module, query.float(), key.float(), value.float(), *mask, **options
-        )
-    return output.to(query.dtype), None
-
-
-AttentionInterface.register("sdpa_fp32", _attention_in_fp32)
-
-
-def attention_for(device: torch.device) -> str:
-    """Name of the attention implementation that is fastest on a device."""
-    return "sdpa_fp32" if device.type == "cpu" else "sdpa"
 
 
 def new_model(settings: ModelSettings, rows: int, length: int, end_of_text: int) -> PreTrainedModel:

@@ -49,7 +49,7 @@ def start(settings: TrainingSettings) -> Accelerator:
 
     Raises:
         UserError: a setting is unknown, there is no GPU where one is asked for, the processes
-            cannot share the batch evenly, or there are none to shard a model over.
+            cannot share the batch evenly.
     """
     for name, known in (("precision", ("bf16", "fp32")), ("sharding", SHARDINGS)):
         value = getattr(settings, name)
@@ -77,11 +77,6 @@ def start(settings: TrainingSettings) -> Accelerator:
             f"that take {at_once} windows at once",
             "make batch_windows a multiple of processes times windows_at_once",
         )
-    if settings.sharding != "none" and processes == 1:
-        raise UserError(
-            f"settings.sharding is {settings.sharding!r}, and there is one process",
-            "start several, e.g. with accelerate launch or torchrun, or set sharding to none",
-        )
     return accelerator
 
 
@@ -98,8 +93,14 @@ def place(accelerator: Accelerator, loss: NextTokenLoss, settings: TrainingSetti
         that averages gradients where it is replicated.
 
     Raises:
-        UserError: a parameter was not sharded although the settings ask for it.
+        UserError: the settings ask for sharding, and there is one process or a parameter was not
+            sharded.
     """
+    if settings.sharding != "none" and accelerator.num_processes == 1:
+        raise UserError(
+            f"settings.sharding is {settings.sharding!r}, and there is one process",
+            "start several, e.g. with torchrun (pretraining.processes), or set sharding to none",
+        )
     layers = cast(nn.ModuleList, loss.model.base_model.layers)
     if settings.compile_layers:
         for layer in layers:

@@ -13,6 +13,8 @@ import numpy as np
 
 SCHEDULES = ("cosine", "wsd")
 DECAY_SHARE = 0.2  # of a WSD run's steps
+REPEATS_WATCHED = (10.0, 30.0)
+REPEAT_RATIO = 1.15
 
 
 def decay_start(steps: int) -> int:
@@ -50,3 +52,16 @@ def evaluation_steps(steps: int, warm_up: int, evaluations: int) -> list[int]:
         still_to_come = evaluations - number
         chosen.append(max(min(round(point), chosen[-1] - 1), first + still_to_come))
     return chosen[::-1]
+
+
+def repeat_steps(steps: int, repeats: float) -> list[int]:
+    """Steps at which a set that a run sees `repeats` times is measured besides.
+
+    The paper puts the onset of overfitting at 16 to 20 repeats (section 7.2): there, from 10 to 30
+    repeats, points lie a factor `REPEAT_RATIO` apart.
+    """
+    first, last = REPEATS_WATCHED
+    count = int(math.log(last / first) / math.log(REPEAT_RATIO)) + 1
+    wanted = first * REPEAT_RATIO ** np.arange(count)
+    found = {round(steps * at / repeats) for at in wanted if at <= repeats}
+    return sorted(step for step in found if step > 0)

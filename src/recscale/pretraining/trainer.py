@@ -26,6 +26,7 @@ from recscale.logs import logger, progress
 from recscale.pretraining.checkpoints import Checkpoints
 from recscale.pretraining.interruption import Interruption
 from recscale.pretraining.loss import NextTokenLoss
+from recscale.pretraining.memory import check_memory
 from recscale.pretraining.model import ModelSettings
 from recscale.pretraining.parallel import place
 from recscale.pretraining.sampler import MixtureSampler
@@ -203,6 +204,7 @@ def train(
     table = TrainingTable(
         accelerator, run, settings.batch_windows * sampler.length, settings.largest_rise
     )
+    check_memory(accelerator, loss.model, settings, sampler.length)
     step = _Step(accelerator, loss, settings)
     latest = checkpoints.latest() if checkpoints else None
     if checkpoints and latest:
