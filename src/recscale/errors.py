@@ -49,7 +49,7 @@ def first_line(error: Exception) -> str:
 
 
 def run_command(main: Callable[[], None]) -> None:
-    """Run a command's `main` and exit: 0 when it returns, 2 and one line on a `UserError`, 75 if interrupted.
+    """Run a command's `main` and exit, with the status that says how it ended.
 
     A full disk is an error of the machine, not of the code, and gets a line as well.
     """
