@@ -211,7 +211,7 @@ def cpt_options(curriculum: Curriculum, name: str, **changes: Any) -> dict[str, 
     """Options of a tiny run of that base, with changes."""
     out = curriculum.root / "cpt" / name
     values = {
-        "run": name,
+        "run_name": name,
         "base": curriculum.root / "base/size1.json",
         "windows": curriculum.train,
         "held_out": curriculum.held_out,

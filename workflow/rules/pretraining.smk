@@ -63,7 +63,7 @@ rule cpt:
         trunk=lambda wildcards, input: f"--trunk {input.trunk}" if input.trunk else "",
         settings=run_settings,
     shell:
-        "{params.start} -m recscale.pretraining.cpt --run {wildcards.run} --base {input.base}"
+        "{params.start} -m recscale.pretraining.cpt --run-name {wildcards.run} --base {input.base}"
         " --windows $(dirname {input.training[0]}) --held-out $(dirname {input.held_out[0]})"
         " --item-ids {input.item_ids} --tokenizer $(dirname {input.tokenizer[0]}) {params.trunk}"
         " --checkpoints {params.folder}/checkpoints --folder {params.folder}/model"

@@ -244,7 +244,8 @@ def write_results(trained: Trained, paths: Paths, manifest: dict[str, Any]) -> N
 def main() -> None:
     """Run one continual pre-training; see the options."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--run", required=True, help="name of the run")
+    # torchrun would take a plain --run for the beginning of an option of its own.
+    parser.add_argument("--run-name", required=True, help="name of the run")
     parser.add_argument("--base", required=True, type=Path, help="manifest of the base model")
     parser.add_argument("--windows", required=True, type=Path, help="folder of training windows")
     parser.add_argument("--held-out", required=True, type=Path, help="folder of held-out windows")
@@ -261,7 +262,7 @@ def main() -> None:
     settings = parse(CptSettings, options.settings)
     paths = Paths(**{name: getattr(options, name) for name in Paths.__dataclass_fields__})
     accelerator = start(settings)
-    run_cpt(options.run, settings, paths, accelerator)
+    run_cpt(options.run_name, settings, paths, accelerator)
     accelerator.end_training()
 
 
