@@ -208,7 +208,7 @@ def evaluation(shape: dict[str, Any], rows: int, length: int, tokens: int) -> fl
     vocabulary = Vocabulary(rows, rows, rows - 2, rows - 1, rows - 3, 1, 0, (1, 2), "")
     domain = HeldOut("general", random_windows(rows, length, tokens // length), vocabulary)
     held_out_losses(accelerator, loss, domain)
-    return min(cpu_seconds(lambda: held_out_losses(accelerator, loss, domain)) for _ in range(5))
+    return min(cpu_seconds(lambda: held_out_losses(accelerator, loss, domain)) for _ in range(20))
 
 
 def highest_memory() -> float:

@@ -8,6 +8,7 @@ and has saved its work; or a traceback, which is a bug.
 from __future__ import annotations
 
 import errno
+import gc
 import sys
 from collections.abc import Callable
 
@@ -53,6 +54,7 @@ def run_command(main: Callable[[], None]) -> None:
 
     A full disk is an error of the machine, not of the code, and gets a line as well.
     """
+    gc.freeze()  # what imports made stays: looking through it again and again costs a second
     try:
         main()
     except UserError as error:

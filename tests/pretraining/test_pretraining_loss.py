@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from accelerate import Accelerator
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -17,7 +18,7 @@ from torch.distributed.tensor import DTensor
 from torch.nn.functional import cross_entropy
 
 from recscale.pretraining.attention import attention_for
-from recscale.pretraining.loss import NextTokenLoss, rows_at_once, summed_loss, token_losses
+from recscale.pretraining.loss import NextTokenLoss, ready, rows_at_once, summed_loss, token_losses
 from recscale.pretraining.model import ModelSettings, new_model
 
 from .tiny_curriculum import TINY
@@ -201,3 +202,21 @@ def test_sharded_parameters_give_the_same_loss(
         each = loss(ids, reduce=False)
     assert each.shape == (4, 11)
     torch.testing.assert_close(each[1:].mean() * 33 / 36 + each[0, :3].sum() / 36, plain, **near)
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+def test_compiled_layers_give_the_same_loss(accelerator: Accelerator, mixed: bool) -> None:
+    """Traced and differentiated by torch.compile, though not translated to C++."""
+    found = []
+    for compiled in (False, True):
+        torch.manual_seed(0)
+        loss = ready(accelerator, new_model(ModelSettings(**TINY), 50, 12, 0), 0)
+        if compiled:
+            for layer in loss.model.model.layers:
+                layer.compile(backend="aot_eager", fullgraph=True)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=mixed):
+            value = loss(windows_with_padding())
+        value.backward()
+        found.append((value.detach(), gradients(loss)))
+    near = {"rtol": 0.01, "atol": 0.01} if mixed else {}
+    torch.testing.assert_close(*found, **near)

@@ -180,5 +180,6 @@ def ready(
 ) -> NextTokenLoss:
     """The model as a loss, with what is fastest on the accelerator's device."""
     model.set_attn_implementation(attention_for(accelerator.device))
-    use_onednn(model)
+    if accelerator.device.type == "cpu":
+        use_onednn(model)
     return NextTokenLoss(model, end_of_text)

@@ -19,6 +19,8 @@ _HAS_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(
 
 
 def _through_onednn(tensor: Tensor) -> bool:
+    if torch.compiler.is_compiling():  # which has its own products
+        return False
     fp32_on_cpu = tensor.device.type == "cpu" and tensor.dtype is torch.float32
     return _HAS_ONEDNN and fp32_on_cpu and not torch.is_autocast_enabled("cpu")
 
