@@ -54,7 +54,10 @@ def run_command(main: Callable[[], None]) -> None:
 
     A full disk is an error of the machine, not of the code, and gets a line as well.
     """
-    gc.freeze()  # what imports made stays: looking through it again and again costs a second
+    # What imports made stays: looking through it again and again costs a second. DuckDB's module
+    # complains at the end if it is not looked through.
+    if "duckdb" not in sys.modules:
+        gc.freeze()
     try:
         main()
     except UserError as error:

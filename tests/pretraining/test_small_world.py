@@ -64,7 +64,7 @@ def test_a_small_world_is_learned_beyond_popularity(
         for stream, walks in found.items()
     }
     values = settings(
-        tokens=300_000, learning_rate=0.01, batch_windows=16, warm_up_steps=20, log_every=50
+        tokens=1_000_000, learning_rate=0.006, batch_windows=16, warm_up_steps=20, log_every=50
     )
     chosen = build(
         BaseSettings, values | {"model": TINY | {"hidden": 32, "feed_forward": 64}}, "settings"
@@ -85,5 +85,5 @@ def test_a_small_world_is_learned_beyond_popularity(
     # Popularity, in nats an item: what a model without context could reach at best.
     counts = np.bincount(np.concatenate(paths["train"]), minlength=ITEMS) + 1
     popularity = -np.log(counts / counts.sum())[np.concatenate(paths["held_out"])].mean()
-    assert ours < popularity - 0.3
+    assert ours < popularity - 1.0
     assert popularity < np.log(ITEMS)
