@@ -17,7 +17,7 @@ from pathlib import Path
 TARGETS = [
     *("table2", "table3", "table4", "table5", "table6", "table7", "table8", "table9"),
     *("item_id_methods", "ranking_strata", "generation", "next_item_recall"),
-    *("fig1", "fig2", "fig3", "fig4", "fig5", "fig6", "fig7", "fig9", "fig10", "fig11", "fig12"),
+    *(f"fig{number}" for number in range(1, 13)),
     *("claims", "paper"),
     "all",
 ]

@@ -53,6 +53,7 @@ FIT_STATUS = {
     "too_few_points": "too few points",
     "non_finite": "not finite",
     "solvers_disagree": "solvers disagree",
+    "poor_fit": "poor fit",
 }
 
 

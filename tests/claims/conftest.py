@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,9 @@ import pandas as pd
 import pytest
 
 from recscale.claims.rules import Claim, load_claims
-from recscale.contracts import HELD_OUT_DOMAINS
+from recscale.claims.verdict import Evidence
+from recscale.contracts import ALL_HELD_OUT, HELD_OUT_DOMAINS
+from recscale.labels import parse_run, training_domain
 from recscale.scaling.fit import COLUMNS, Settings, fit_runs
 
 ROOT = Path(__file__).parents[2]
@@ -133,6 +136,124 @@ def make_curves() -> Callable[..., pd.DataFrame]:
         return pd.concat(tables, ignore_index=True)
 
     return make
+
+
+@pytest.fixture
+def make_run() -> Callable[..., pd.DataFrame]:
+    """One run's curves: a loss by domain as a function of the share of D seen, with a scatter.
+
+    Window, budget and evaluations are such that 4,000 evaluated tokens are of each domain; UIH
+    tokens are `uih` of all, of a set of `unique` tokens.
+    """
+
+    def make(
+        run: str,
+        loss: Callable[[str, np.ndarray], np.ndarray],
+        uih: float = 0.11,
+        cf: float = 0.3,
+        unique: int = 200_000,
+        per_item: Callable[[str], float] | None = None,
+        n_tokens: int = 4000,
+        evaluations: int = 24,
+    ) -> pd.DataFrame:
+        name = parse_run(run)
+        # Runs of a seed see the same windows, so they share most of the scatter.
+        shift = 0.001 * np.random.default_rng(name.seed + 100).normal()
+        rng = np.random.default_rng(hash_of(run))
+        steps = np.concatenate([[0], np.geomspace(40, 2000, evaluations).round().astype(int)])
+        share = steps / steps[-1]
+        tables = []
+        for domain in ALL_HELD_OUT:
+            of = training_domain(domain)
+            drawn = {"uih": uih, "cf": cf}.get(of, 0.2)
+            seen = np.round(drawn * steps * 1000).astype(int)
+            base = pd.DataFrame(
+                {
+                    "run": run,
+                    "size": name.size,
+                    "seed": name.seed,
+                    "domain": domain,
+                    "step": steps,
+                    "tokens": steps * 1000,
+                    "domain_tokens": seen,
+                    "repeats": seen / (unique if of == "uih" else 600_000),
+                    "token_class": "all",
+                    "loss": loss(domain, share) + shift + 2e-4 * rng.normal(size=len(steps)),
+                    "n_tokens": n_tokens,
+                    "loss_per_item": np.nan,
+                }
+            )
+            tables.append(base)
+            if domain != "general":
+                items = 8 * base["loss"] if per_item is None else per_item(domain) + shift
+                tables.append(base.assign(token_class="id", loss_per_item=items))
+        return pd.concat(tables, ignore_index=True)
+
+    return make
+
+
+def hash_of(text: str) -> int:
+    """A number that depends on the text and on nothing else."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest(), "little")
+
+
+@pytest.fixture
+def make_evidence(make_run: Callable[..., pd.DataFrame]) -> Callable[..., Evidence]:
+    """Evidence of some runs under three seeds: curves by their losses, and the fits of these.
+
+    Args (of the fixture's function):
+        runs: arguments of `make_run` by run, without its name.
+        seeds: how many seeds each run has; a number, or by run.
+        status: of fits, by run and domain; otherwise converged, or not_monotone where it rises.
+    """
+
+    def make(
+        runs: dict[str, dict],
+        seeds: int | dict[str, int] = 3,
+        parameters: dict[str, tuple[float, float]] | None = None,
+        status: dict[tuple[str, str], str] | None = None,
+        **more: object,
+    ) -> Evidence:
+        curves, fits = [], []
+        for run, how in runs.items():
+            for seed in range(seeds if isinstance(seeds, int) else seeds.get(run, 3)):
+                named = run + (f"-seed{seed}" if seed else "")
+                curves.append(make_run(named, **how))
+                fits += _fits_of(named, run, curves[-1], parameters or {}, status or {})
+        return Evidence(
+            "planted",
+            curves=pd.concat(curves, ignore_index=True),
+            fits=pd.DataFrame(fits, columns=list(COLUMNS)),
+            window_length=512,
+            **more,
+        )
+
+    return make
+
+
+def _fits_of(named: str, run: str, curves: pd.DataFrame, parameters: dict, status: dict) -> list:
+    """Rows of fits.csv for CF, UIH and item text, with planted parameters (L_inf, alpha)."""
+    name, rows = parse_run(named), []
+    shift = 0.002 * np.random.default_rng(hash_of(named)).normal()
+    for domain in ("cf", "uih", "item_text", "general"):
+        member = {"cf": "cf_both_seen", "uih": "uih_ood"}.get(domain, domain)
+        loss = curves.loc[(curves["domain"] == member) & (curves["token_class"] == "all"), "loss"]
+        rises = loss.iloc[-1] > loss.min() + 0.01
+        l_inf, alpha = parameters.get(run, (0.5, 0.4))
+        rows.append(
+            dict.fromkeys(COLUMNS)
+            | {
+                "run": named,
+                "size": name.size,
+                "seed": name.seed,
+                "domain": domain,
+                "burn_in": 0.06,
+                "l_inf": l_inf + shift,
+                "alpha": alpha + shift,
+                "status": status.get((run, domain), "not_monotone" if rises else "converged"),
+            }
+        )
+    return rows
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ import yaml
 
 from recscale.claims import ledger
 from recscale.claims.rules import load_claims
+from recscale.claims.verdict import Evidence
 from recscale.errors import UserError
 
 PAPER = Path(__file__).parents[2] / "paper"
@@ -60,9 +61,14 @@ def test_rules_name_targets_and_runs_that_exist(claims):
         assert claim.artefact in targets, claim.id
 
 
-def test_every_deciding_function_has_a_claim(claims):
-    assert set(ledger.REGISTRY) <= set(claims)
-    assert len(ledger.REGISTRY) == 15
+def test_every_claim_has_a_deciding_function_and_every_function_a_claim(claims):
+    assert set(ledger.REGISTRY) == set(claims)
+
+
+def test_a_claim_without_a_function_stops_by_name(claims, monkeypatch):
+    monkeypatch.delitem(ledger.REGISTRY, "privacy")
+    with pytest.raises(UserError, match="nothing decides the claim 'privacy'"):
+        ledger.decide(claims["privacy"], Evidence("planted"))
 
 
 def test_a_claim_without_a_rule_is_an_error(written, tmp_path):

@@ -13,6 +13,7 @@ from recscale.errors import UserError
 from recscale.files import write_csv, write_table
 
 PAPER = Path(__file__).parents[2] / "paper"
+ARMS = "ranking_tstr_beats_trtr"
 
 
 @pytest.fixture
@@ -22,10 +23,11 @@ def run(tmp_path, monkeypatch):
     def ledger(*options):
         out = tmp_path / "verdicts.csv"
         fixed = ["--claims", PAPER / "claims.yaml", "--rung", "planted", "--out", out]
-        fixed += ["--published", PAPER / "published" / "claims.csv"]
+        fixed += ["--published", PAPER / "published" / "claims.csv", "--window-length", 512]
+        fixed += ["--experiments", PAPER.parent / "config" / "experiments.yaml"]
         monkeypatch.setattr(sys, "argv", ["ledger", *map(str, [*fixed, *options])])
         main()
-        return pd.read_csv(out, keep_default_na=False).set_index("id")
+        return pd.read_csv(out, dtype=str, keep_default_na=False).set_index("id")
 
     return ledger
 
@@ -65,6 +67,7 @@ def test_the_files_of_a_rung_give_verdicts(
     assert ledger.loc["general_saturated", "verdict"] == "not measurable here"
     assert ledger.loc["chinchilla_general", "verdict"] == "inconclusive"
     assert (ledger["rung"] == "planted").all()
+    assert "all_controls trains size1-full-seed1" in ledger.loc["chinchilla_general", "reason"]
     first = (tmp_path / "verdicts.csv").read_bytes()
     run(*options, "--fits", tmp_path / "fits.csv")
     assert (tmp_path / "verdicts.csv").read_bytes() == first
@@ -90,3 +93,41 @@ def test_fits_given_twice_stop_by_name(run, tmp_path, make_fits):
 def test_a_missing_table_stops_by_name(run, tmp_path):
     with pytest.raises(UserError, match=r"ranks\.parquet is missing"):
         run("--ranks", tmp_path / "ranks.parquet")
+
+
+def test_a_loss_that_is_no_number_stops_by_name(run, tmp_path, lawful, make_training):
+    curves, _ = lawful
+    place = curves.index[(curves["run"] == "size2-full") & (curves["domain"] == "cf_both_seen")][5]
+    curves.assign(loss=curves["loss"].mask(curves.index == place)).to_parquet(
+        tmp_path / "curves.parquet"
+    )
+    with pytest.raises(UserError, match="the loss nan in run size2-full, domain cf_both_seen, at"):
+        run("--curves", tmp_path / "curves.parquet")
+    training = make_training()
+    training.loc[7, "loss"] = float("nan")
+    training.to_parquet(tmp_path / "training.parquet")
+    with pytest.raises(UserError, match="the loss nan in run size1-full at step 80"):
+        run("--training", tmp_path / "training.parquet")
+
+
+def test_swapped_arms_of_figure_1_flip_its_verdict(run, tmp_path, make_ranks):
+    ranks = make_ranks()
+    write_table(ranks, tmp_path / "ranks.parquet", "ranks")
+    assert run("--ranks", tmp_path / "ranks.parquet").loc[ARMS, "verdict"] == "reproduced"
+    swapped = ranks.assign(arm=ranks["arm"].map({"tstr": "trtr", "trtr": "tstr"}))
+    write_table(swapped, tmp_path / "ranks.parquet", "ranks")
+    assert run("--ranks", tmp_path / "ranks.parquet").loc[ARMS, "verdict"] == "contradicted"
+
+
+def test_an_audit_given_twice_stops_by_name(run, tmp_path):
+    row = {"audit": "privacy", "measure": "kept_out_users", "group": "real log", "value": 5}
+    write_csv(pd.DataFrame([row | {"low": "", "high": "", "n": 9}]), tmp_path / "privacy.csv")
+    with pytest.raises(UserError, match="--audits has audit privacy, measure kept_out_users"):
+        run("--audits", tmp_path / "privacy.csv", tmp_path / "privacy.csv")
+
+
+def test_a_reference_is_shown(run, tmp_path):
+    run()
+    (tmp_path / "verdicts.csv").rename(tmp_path / "reference.csv")
+    shown = run("--reference", tmp_path / "reference.csv")
+    assert shown.loc["privacy", "reference"] == "not measured yet (rung planted)"

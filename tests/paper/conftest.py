@@ -1,5 +1,6 @@
 """Finished artefacts of one rung, for the tests of the report."""
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import joint_inputs
 import tidy_inputs
 from recscale import files
 from recscale.contracts import ANSWERED, SEARCHES
@@ -19,6 +21,7 @@ from recscale.figures import (
     fig5,
     fig6,
     fig7,
+    fig8,
     fig9,
     fig10,
     fig11,
@@ -185,6 +188,19 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     cases = case_studies(folder)
     for target, main in {"fig9": fig9.main, "fig10": fig10.main, "fig11": fig11.main}.items():
         commands[target] = main, ["--cases", cases]
+    full = {size: f"{size}-full" for size in SIZES}
+    ladder = folder / "ladder"
+    vocabulary = ladder / "vocabulary.json"
+    files.write_json({"vocabulary": joint_inputs.VOCABULARY}, vocabulary)
+    commands["fig8"] = (
+        fig8.main,
+        [
+            *("--curves", *(joint_inputs.curves(ladder, run, size) for size, run in full.items())),
+            "--manifests",
+            *(joint_inputs.manifest(ladder, run, size) for size, run in full.items()),
+            *("--tokenizer", vocabulary, "--settings", json.dumps(joint_inputs.SETTINGS)),
+        ],
+    )
     of_runs = {
         "fig3": fig3.main,
         "fig4": fig4.main,

@@ -8,23 +8,34 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import recscale
-from recscale.contracts import HELD_OUT_DOMAINS
+from recscale.contracts import HELD_OUT_DOMAINS, check
 from recscale.errors import UserError
 from recscale.files import write_table
-from recscale.scaling.fit import COLUMNS, Settings, domain_curves, fit_runs, main
+from recscale.scaling.fit import (
+    COLUMNS,
+    Settings,
+    domain_curves,
+    fit_runs,
+    fits_and_residuals,
+    main,
+)
 
 CHOSEN = Settings(burn_in=0.06, pool="token_weighted")
 
 
 def arguments(folder, out):
     """The command line of a rule."""
-    settings = json.dumps({"burn_in": 0.06, "pool": "token_weighted"})
+    chosen = json.dumps({"burn_in": 0.06, "pool": "token_weighted"})
     paths = ["--curves", f"{folder}/curves.parquet", "--out", f"{folder}/{out}"]
-    return [*paths, "--settings", settings]
+    residuals = f"{folder}/{out}".replace(".csv", "-residuals.parquet")
+    return [*paths, "--residuals", residuals, "--settings", chosen]
 
 
 def test_the_command_writes_the_same_bytes_twice_and_imports_no_torch(
@@ -44,7 +55,9 @@ def test_the_command_writes_the_same_bytes_twice_and_imports_no_torch(
     assert "| torch" not in done.stderr
     monkeypatch.setattr(sys, "argv", ["fit", *arguments(tmp_path, "again.csv")])
     main()
-    assert (tmp_path / "fits.csv").read_bytes() == (tmp_path / "again.csv").read_bytes()
+    for name in ("{}.csv", "{}-residuals.parquet"):
+        first, second = (tmp_path / name.format(out) for out in ("fits", "again"))
+        assert first.read_bytes() == second.read_bytes()
     fits = pd.read_csv(tmp_path / "fits.csv")
     assert tuple(fits.columns) == COLUMNS
     assert fits["domain"].tolist() == [*HELD_OUT_DOMAINS, "cf", "uih"]
@@ -64,6 +77,101 @@ def test_a_row_holds_the_law_of_its_domain(curves):
     assert (fits["last_tokens"] == 1_600_000).all()
     last = curves[(curves["domain"] == "uih_ood") & (curves["token_class"] == "all")]
     assert fits.loc["uih_ood", "last_loss"] == last["loss"].iloc[-1]
+
+
+def test_residuals_are_kept_raw(curves):
+    fits, residuals = fits_and_residuals(curves, CHOSEN, "curves")
+    assert len(residuals) == 9 * 14  # step 0 has no place in a law
+    check(residuals, "residuals", "residuals")
+    for domain, rows in residuals.groupby("domain"):
+        fit = fits.set_index("domain").loc[domain]
+        assert rows["used"].sum() == fit["n_points"] == 10
+        law = fit["l_inf"] + fit["a"] * (rows["tokens"] / fit["d0"]) ** -fit["alpha"]
+        assert rows["residual"].to_numpy() == pytest.approx(rows["loss"] - law, abs=1e-12)
+        used = rows.loc[rows["used"], "residual"]
+        assert np.sqrt(np.mean(used**2)) == pytest.approx(fit["rmse"], rel=1e-9)
+        robust = (
+            fit["huber_l_inf"]
+            + fit["huber_a"] * (rows["tokens"] / fit["d0"]) ** -fit["huber_alpha"]
+        )
+        assert rows["huber_fitted"].to_numpy() == pytest.approx(robust, abs=1e-12)
+
+
+def test_both_solvers_and_the_burn_in_stand_in_every_row(curves):
+    fits = fit_runs(curves, CHOSEN, "curves")
+    assert (fits["burn_in"] == 0.06).all()
+    assert (fits["solver_difference"] < 1e-6).all() and (fits["huber_difference"] < 1e-6).all()
+    assert (abs(fits["huber_alpha"] - fits["alpha"]) < 0.1).all()
+
+
+def test_a_rising_domain_gets_an_onset_in_place_of_an_alpha(curves):
+    rises = curves["domain"].str.startswith("uih") & (curves["tokens"] > 400_000)
+    rise = 0.2 * np.log(curves["tokens"].where(rises, 400_000) / 400_000)
+    fits, residuals = fits_and_residuals(
+        curves.assign(loss=curves["loss"] + rise), CHOSEN, "curves"
+    )
+    fits = fits.set_index("domain")
+    for domain in ("uih_ood", "uih_full_graph", "uih"):
+        row = fits.loc[domain]
+        assert row["status"] == "not_monotone"
+        assert row[["alpha", "l_inf", "alpha_low", "rmse", "huber_alpha"]].isna().all()
+        assert row["onset_tokens_low"] <= row["onset_tokens"] <= row["onset_tokens_high"]
+        assert 200_000 < row["onset_tokens_low"] < row["onset_tokens_high"] < 1_000_000
+        # The planted repeats are step / 10, the tokens 1,000 a step.
+        assert row["onset_repeats"] == row["onset_tokens"] / 10_000
+        assert row["onset_repeats_high"] == row["onset_tokens_high"] / 10_000
+        assert not row["onset_censored"]
+    assert residuals.loc[residuals["domain"] == "uih", "fitted"].isna().all()
+    falls = fits.loc["general"]
+    assert falls["onset_censored"] and pd.isna(falls["onset_tokens_high"])
+    assert falls["status"] == "converged"
+
+
+def test_domains_may_be_evaluated_at_different_steps(curves):
+    # Between 10 and 30 repeats the UIH domains are evaluated more often than the others.
+    uih = curves["domain"].str.startswith("uih")
+    more = curves[uih & (curves["step"] == 1600)].assign(
+        step=1500, tokens=1_500_000, domain_tokens=150_000, repeats=150.0
+    )
+    fits = fit_runs(pd.concat([curves, more]), CHOSEN, "curves").set_index("domain")
+    points = {d: fits.loc[d, "n_points"] for d in ("uih_ood", "uih", "general", "cf")}
+    assert points == {"uih_ood": 11, "uih": 11, "general": 10, "cf": 10}
+
+
+def test_real_histories_are_fitted_where_they_were_evaluated(curves):
+    real = curves[curves["domain"] == "uih_ood"].assign(domain="real_histories")
+    fits = fit_runs(pd.concat([curves, real]), CHOSEN, "curves")
+    assert fits["domain"].tolist() == [*HELD_OUT_DOMAINS, "cf", "uih", "real_histories"]
+    by_domain = fits.set_index("domain")
+    assert by_domain.loc["real_histories", "alpha"] == by_domain.loc["uih_ood", "alpha"]
+    assert by_domain.loc["uih", "alpha"] == fit_runs(curves, CHOSEN, "c")["alpha"].iloc[8]
+
+
+@settings(max_examples=3, deadline=None)
+@given(order=st.permutations(range(7)), factor=st.sampled_from([0.5, 2.0, 1024.0]))
+def test_neither_the_order_of_domains_nor_the_unit_of_tokens_matters(order, factor):
+    steps = np.geomspace(40, 1600, 9).round().astype(int)
+    tables = [
+        pd.DataFrame(
+            {
+                **{"run": "size1-full", "size": "size1", "seed": 0, "domain": domain},
+                **{"step": steps, "tokens": steps * 1024, "repeats": steps / 10},
+                **{"token_class": "all", "n_tokens": 10 * (i + 1)},
+                "loss": 0.5 + 0.1 * i + (steps / 100) ** -0.5 + 0.001 * np.cos(7 * i + steps),
+            }
+        )
+        for i, domain in enumerate(HELD_OUT_DOMAINS)
+    ]
+    first = fit_runs(pd.concat(tables), Settings(0.0, "equal"), "curves")
+    moved = pd.concat([tables[i] for i in order])
+    moved["tokens"] = (moved["tokens"] * factor).astype("int64")
+    second = fit_runs(moved, Settings(0.0, "equal"), "curves")
+    assert second["status"].tolist() == first["status"].tolist()
+    for name in ("alpha", "l_inf", "alpha_low", "alpha_high", "onset_repeats"):
+        assert second[name].to_numpy(float) == pytest.approx(
+            first[name].to_numpy(float), rel=1e-6, nan_ok=True
+        )
+    assert second["d0"].tolist() == pytest.approx((first["d0"] * factor).tolist())
 
 
 def test_pooling_weights_by_tokens_or_equally(curves):

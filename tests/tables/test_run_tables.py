@@ -90,10 +90,29 @@ def test_table6_prints_no_exponent_for_a_curve_that_rises(runs, tmp_path, call) 
     assert uih.loc["size3-uih_15", "uih_repeats"] == pytest.approx(122.3, abs=0.1)
     assert uih.loc["size3-uih_15", "minimum"] < uih.loc["size3-uih_15", "final"]
     tex = (tmp_path / "t.tex").read_text()
-    assert r"& UIH & -- & [--, --] & 0.90 & -- & [--, --] & 0.754 & rises again \\" in tex
+    alpha = r"0.754$^{\dagger,*}$"
+    assert rf"& UIH & -- & [--, --] & 0.90 & -- & [--, --] & {alpha} & rises again \\" in tex
     assert r"0.421 & converged \\" in tex
     general = table[(table["domain"] == "general")]
     assert set(general["status"]) == {"not_identified"}
+
+
+def test_table6_says_between_which_repeats_a_loss_turns(runs, tmp_path, call) -> None:
+    call(table6.main, *table_arguments("table6", runs, tmp_path / "t"))
+    table = pd.read_csv(tmp_path / "t.csv")
+    uih = table[table["domain"] == "uih"].set_index("run")
+    rising, falling = uih.loc["size3-uih_15"], uih.loc["size3-full"]
+    # The law still falls a little after the planted onset, so the minimum comes after it.
+    assert tidy_inputs.ONSET < rising["onset_repeats_high"] < 2 * tidy_inputs.ONSET
+    assert rising["onset_repeats_low"] < rising["onset_repeats"] < rising["onset_repeats_high"]
+    assert not rising["onset_censored"] and rising["published_rises"]
+    assert falling["onset_censored"] and pd.isna(falling["onset_tokens_high"])
+    assert falling["onset_tokens"] == TOTAL and not falling["published_rises"]
+    tex = (tmp_path / "t.tex").read_text()
+    shown = f"[{rising['onset_repeats_low']:.1f}, {rising['onset_repeats_high']:.1f}] & yes"
+    assert shown in tex
+    # Our run at 2 % ends just after the planted onset, and does not rise; the paper's does.
+    assert r"0.685$^{\dagger,*}$" in tex and "0.576$^{*}$" in tex and "0.485 &" in tex
 
 
 def test_table6_without_fits_says_so(runs, tmp_path, call) -> None:

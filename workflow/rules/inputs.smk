@@ -194,6 +194,13 @@ def fits_of(artefact):
     return expand(rules.fit.output[0], run=runs_of(artefact))
 
 
+def curves_of_all_seeds(wildcards):
+    """The curves of a run and of the runs that differ from it in their seed alone."""
+    runs = {name: but(run, "seed", "control") for name, run in EXPERIMENTS["runs"].items()}
+    seeds = [name for name, run in runs.items() if run == runs[wildcards.run]]
+    return expand(rules.cpt.output.curves, run=seeds)
+
+
 def table(name):
     """The files of a table: its numbers and a LaTeX fragment."""
     return {kind: f"{PAPER}/tables/{name}.{kind}" for kind in ["csv", "tex"]}

@@ -1,39 +1,4 @@
-"""The claims' verdicts, the paper itself, and all of it together."""
-
-
-rule claims:
-    """A verdict on each claim of the paper, by the rule fixed in paper/claims.yaml."""
-    input:
-        claims="paper/claims.yaml",
-        published="paper/published/claims.csv",
-        ranks=RANKS,
-        fits=fits_of("table4"),
-        curves=of_runs("curves", "fig2"),
-        training=of_runs("training", "fig6a"),
-        sweep=rules.walk_sweep.output[0],
-        quality=QUALITY,
-        code=code("claims.ledger"),
-    output:
-        report(
-            f"{RESULTS}/claims/verdicts.csv",
-            caption="../report/claims.rst",
-            category="Claims",
-            labels={"artefact": "claims", "rung": RUNG, "file": "csv"},
-        ),
-    log:
-        f"logs/claims/{NAME}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/claims.tsv"
-    conda:
-        "../../envs/scaling.yaml"
-    params:
-        rung=RUNG,
-    shell:
-        "python -m recscale.claims.ledger --claims {input.claims} --published {input.published}"
-        " --ranks {input.ranks} --fits {input.fits} --curves {input.curves}"
-        " --training {input.training} --sweep {input.sweep} --quality {input.quality}"
-        " --rung {params.rung} --out {output} > {log} 2>&1"
-
+"""The paper itself, and all of it together."""
 
 TABLES = [
     "table2",
@@ -57,6 +22,7 @@ FIGURES = [
     "fig5",
     "fig6",
     "fig7",
+    "fig8",
     "fig9",
     "fig10",
     "fig11",
@@ -115,6 +81,10 @@ rule all_controls:
         rules.pretraining_controls.output,
         rules.fig4_controls.output,
         rules.true_preference.output,
+        rules.fig8_frontier.output,
+        rules.joint_law.output,
+        rules.forecast_seen.output,
+        rules.repetition.output,
         expand(
             rules.fit.output[0],
             run=[name for name, run in EXPERIMENTS["runs"].items() if run["control"]],

@@ -107,3 +107,24 @@ def _ratio(numerator: float, denominator: float) -> float:
     if denominator == 0:
         return 1.0 if numerator == 0 else np.inf
     return float(numerator / denominator)
+
+
+def bootstrap_means(
+    values: NDArray[np.float64], resamples: int, generator: np.random.Generator
+) -> NDArray[np.float64]:
+    """Means of `values` drawn anew with replacement, shape `(resamples,)`."""
+    n = len(values)
+    at_once = max(1, MOST_DRAWS // n)
+    parts = [
+        values[generator.integers(0, n, (min(at_once, resamples - start), n))].mean(axis=1)
+        for start in range(0, resamples, at_once)
+    ]
+    return np.concatenate(parts)
+
+
+def percentile(
+    estimate: float, resamples: NDArray[np.float64], confidence: float = CONFIDENCE
+) -> Interval:
+    """The percentile interval of a bootstrap."""
+    low, high = np.quantile(resamples, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Interval(estimate, float(low), float(high))

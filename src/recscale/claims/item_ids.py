@@ -44,43 +44,49 @@ def rq_kmeans_beats_rq_vae(claim: Claim, evidence: Evidence) -> Outcome:
         _by_training(quality, same["setting"].iloc[0]), _by_training(quality, vae["setting"])
     )
     rates = f"RQ-kmeans {100 * kmeans.mean():.1f} %, RQ-VAE {100 * rq_vae.mean():.1f} %"
+    ours = f"{100 * kmeans.mean():.2f} % vs {100 * rq_vae.mean():.2f} %"
     if max(kmeans.mean(), rq_vae.mean()) < claim.limits["rate"]:
-        return Outcome(Verdict.NOT_MEASURABLE, rates, "both hardly collide")
+        return Outcome(Verdict.NOT_MEASURABLE, rates, "both hardly collide", ours)
     if len(kmeans) < claim.limits["seeds"]:
         reason = f"{len(kmeans)} of {claim.limits['seeds']} trainings"
-        return Outcome(Verdict.INCONCLUSIVE, rates, reason)
+        return Outcome(Verdict.INCONCLUSIVE, rates, reason, ours)
     if not (kmeans > 0).all():
-        return Outcome(Verdict.INCONCLUSIVE, rates, "a training of RQ-kmeans has no collision")
+        reason = "a training of RQ-kmeans has no collision"
+        return Outcome(Verdict.INCONCLUSIVE, rates, reason, ours)
     ratio = over_seeds(rq_vae / kmeans)
     measured = f"{ratio}; {rates}"
     if ratio.above(claim.limits["ratio"]):
-        return Outcome(Verdict.REPRODUCED, measured, "")
+        reason = f"RQ-VAE collides more than {claim.limits['ratio']} times as much"
+        return Outcome(Verdict.REPRODUCED, measured, reason, ours)
     if ratio.below(claim.limits["ratio"]):
         reason = f"RQ-VAE collides less than {claim.limits['ratio']} times as much"
-        return Outcome(Verdict.CONTRADICTED, measured, reason)
-    return Outcome(Verdict.INCONCLUSIVE, measured, "the interval holds the limit")
+        return Outcome(Verdict.CONTRADICTED, measured, reason, ours)
+    return Outcome(Verdict.INCONCLUSIVE, measured, "the interval holds the limit", ours)
 
 
 @decides
 def rq_collisions_fall_with_depth(claim: Claim, evidence: Evidence) -> Outcome:
     """Collisions of RQ-kmeans along Table 9's settings, each less the next."""
     quality = given(evidence.quality, "measures of semantic ids")
-    ours = quality[quality["method"] == "rq_kmeans"]
-    settings = list(dict.fromkeys(ours["setting"]))
+    kmeans = quality[quality["method"] == "rq_kmeans"]
+    settings = list(dict.fromkeys(kmeans["setting"]))
     if len(settings) < 2:
         raise NotMeasured("no five settings of RQ-kmeans yet")
-    rates = {setting: _by_training(ours, setting) for setting in settings}
+    rates = {setting: _by_training(kmeans, setting) for setting in settings}
     measured = listed(
         f"{setting.split('-')[-1]} {100 * rate.mean():.1f} %" for setting, rate in rates.items()
     )
+    ends = rates[settings[0]].mean(), rates[settings[-1]].mean()
+    ours = f"{100 * ends[0]:.1f} to {100 * ends[1]:.1f} %"
     pairs = list(itertools.pairwise(settings))
     if any(max(rates[a].mean(), rates[b].mean()) < claim.limits["rate"] for a, b in pairs):
-        return Outcome(Verdict.NOT_MEASURABLE, measured, "two neighbouring settings hardly collide")
+        reason = "two neighbouring settings hardly collide"
+        return Outcome(Verdict.NOT_MEASURABLE, measured, reason, ours)
     differences = [np.subtract(*_paired(rates[a], rates[b])) for a, b in pairs]
     fewest = min(map(len, differences))
     if fewest < claim.limits["seeds"]:
         reason = f"{fewest} of {claim.limits['seeds']} trainings"
-        return Outcome(Verdict.INCONCLUSIVE, measured, reason)
+        return Outcome(Verdict.INCONCLUSIVE, measured, reason, ours)
     strict = corrected(len(pairs))
     rising = [
         f"from {a.split('-')[-1]} to {b.split('-')[-1]} collisions rise"
@@ -88,7 +94,7 @@ def rq_collisions_fall_with_depth(claim: Claim, evidence: Evidence) -> Outcome:
         if over_seeds(difference, strict).below(0)
     ]
     if rising:
-        return Outcome(Verdict.CONTRADICTED, measured, listed(rising))
+        return Outcome(Verdict.CONTRADICTED, measured, listed(rising), ours)
     if all(over_seeds(difference).above(0) for difference in differences):
-        return Outcome(Verdict.REPRODUCED, measured, "")
-    return Outcome(Verdict.INCONCLUSIVE, measured, "an interval of a difference holds 0")
+        return Outcome(Verdict.REPRODUCED, measured, "each setting collides less", ours)
+    return Outcome(Verdict.INCONCLUSIVE, measured, "an interval of a difference holds 0", ours)

@@ -1,43 +1,57 @@
 """The ledger: every claim of the paper with its number, ours and a verdict.
 
 Command: `python -m recscale.claims.ledger --claims paper/claims.yaml --published
-paper/published/claims.csv --ranks A.parquet ... --fits F.csv ... --curves C.parquet ...
---training T.parquet ... --sweep sweep.csv --quality Q.parquet ... --rung mini --out verdicts.csv`.
-Tables that are not given leave their claims "not measured yet".
+paper/published/claims.csv --experiments config/experiments.yaml --window-length 512 --ranks
+A.parquet ... --fits F.csv ... --curves C.parquet ... --rung mini --out verdicts.csv`. The options
+say which tables there are; those that are not given leave their claims "not measured yet".
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
+
+from recscale.audits.table import COLUMNS as AUDIT_COLUMNS
 
 # Each of these modules registers its deciding functions when it is imported.
 from recscale.claims import (  # noqa: F401
+    answers,
+    audited,
+    controls,
     item_ids,
     losses,
+    mixtures,
     ranking_utility,
+    repetition,
     scaling_laws,
     training_loss,
     walk_settings,
 )
+from recscale.claims.controls import NO_EXPERIMENTS, Experiments
 from recscale.claims.rules import Claim, load_claims
-from recscale.claims.verdict import REGISTRY, Evidence, NotMeasured, Outcome, Verdict
+from recscale.claims.verdict import REGISTRY, Evidence, NotMeasured, Outcome, Verdict, listed
 from recscale.errors import UserError, run_command
 from recscale.files import read_csv, read_table, write_csv
 from recscale.logs import logger
 from recscale.scaling.fit import COLUMNS as FIT_COLUMNS
+from recscale.scaling.fit import check_curves
 
 COLUMNS = (
     "id",
     "where",
     "claim",
     "published",
+    "ours",
     "measured",
     "verdict",
     "reason",
+    "reference",
     "artefact",
     "rung",
 )
@@ -57,23 +71,44 @@ SWEEP_COLUMNS = (
     "geometric_lift",
 )
 
+TABLES = (
+    *("ranks", "fits", "curves", "training", "sweep", "quality"),
+    *("generation", "audits"),
+)
+
 log = logger("claims.ledger")
 
 
-def write_ledger(claims: Iterable[Claim], evidence: Evidence) -> pd.DataFrame:
-    """One row of `COLUMNS` per claim, in their order."""
+def write_ledger(
+    claims: Iterable[Claim],
+    evidence: Evidence,
+    experiments: Experiments = NO_EXPERIMENTS,
+    reference: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """One row of `COLUMNS` per claim, in their order.
+
+    Args:
+        claims: what is to be decided.
+        evidence: from which tables.
+        experiments: which runs there could be.
+        reference: another ledger, whose verdict is shown where ours lacks something.
+    """
+    elsewhere = {} if reference is None else reference.set_index("id").to_dict("index")
     rows = []
     for claim in claims:
-        outcome = decide(claim, evidence)
+        outcome = decide(claim, evidence, experiments)
+        open_ = outcome.verdict not in (Verdict.REPRODUCED, Verdict.CONTRADICTED)
         rows.append(
             {
                 "id": claim.id,
                 "where": claim.where,
                 "claim": claim.claim,
                 "published": claim.published,
+                "ours": outcome.ours,
                 "measured": outcome.measured,
                 "verdict": str(outcome.verdict),
                 "reason": outcome.reason,
+                "reference": _shown(elsewhere[claim.id]) if open_ and claim.id in elsewhere else "",
                 "artefact": claim.artefact,
                 "rung": evidence.rung,
             }
@@ -81,14 +116,35 @@ def write_ledger(claims: Iterable[Claim], evidence: Evidence) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def decide(claim: Claim, evidence: Evidence) -> Outcome:
-    """The verdict on one claim; where it cannot be had, the target that will measure it."""
+def decide(claim: Claim, evidence: Evidence, experiments: Experiments = NO_EXPERIMENTS) -> Outcome:
+    """The verdict on one claim; where it cannot be had, the target that will measure it.
+
+    Raises:
+        UserError: no function decides the claim.
+    """
     if claim.id not in REGISTRY:
-        return Outcome(Verdict.NOT_MEASURED, "", f"{claim.artefact} needs {', '.join(claim.needs)}")
+        raise UserError(
+            f"nothing decides the claim {claim.id!r}",
+            "write its function in recscale.claims and register it with @decides",
+        )
+    lacking = controls.lacking(claim, evidence, experiments)
     try:
-        return REGISTRY[claim.id](claim, evidence)
+        outcome = REGISTRY[claim.id](claim, evidence)
     except NotMeasured as missing:
-        return Outcome(Verdict.NOT_MEASURED, "", f"{missing}: the target {claim.artefact} makes it")
+        is_control = bool(experiments.controls & set(missing.runs))
+        by_target = claim.artefact != "claims" and not is_control
+        makes = [f"the target {claim.artefact} makes it"] if by_target else []
+        reasons = [str(missing), *makes, *([lacking] if is_control and lacking else [])]
+        return Outcome(Verdict.NOT_MEASURED, "", listed(reasons))
+    if outcome.verdict is Verdict.INCONCLUSIVE and lacking:
+        return replace(outcome, reason=listed([outcome.reason, lacking]))
+    return outcome
+
+
+def _shown(row: dict[Any, Any]) -> str:
+    """A verdict of another ledger in one cell."""
+    number = f", {row['ours']}" if row["ours"] else ""
+    return f"{row['verdict']} (rung {row['rung']}){number}"
 
 
 def _read_all(
@@ -112,11 +168,11 @@ def _together(
 
 
 def _read_csvs(
-    paths: Sequence[Path], columns: Sequence[str], keys: Sequence[str], name: str
+    paths: Sequence[Path], columns: Sequence[str], keys: Sequence[str], name: str, **options: Any
 ) -> pd.DataFrame | None:
     tables = []
     for path in paths:
-        table = read_csv(path)
+        table = read_csv(path, **options)
         missing = [column for column in columns if column not in table]
         if missing:
             raise UserError(
@@ -126,27 +182,61 @@ def _read_csvs(
     return _together(tables, keys, name)
 
 
+def _check_training(training: pd.DataFrame) -> None:
+    """Refuse a training loss that is no number.
+
+    Raises:
+        UserError: names the run and the step.
+    """
+    bad = training[~np.isfinite(training["loss"].to_numpy(float))]
+    if len(bad):
+        row = bad.iloc[0]
+        raise UserError(
+            f"--training has the loss {row['loss']} in run {row['run']} at step {row['step']}",
+            "the run diverged: lower its learning rate, or rerun it",
+        )
+
+
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--claims", required=True, type=Path, help="paper/claims.yaml")
     parser.add_argument("--published", required=True, type=Path, help="claims.csv of the paper")
-    for name in ("ranks", "fits", "curves", "training", "sweep", "quality"):
+    parser.add_argument("--experiments", required=True, type=Path, help="runs there could be")
+    parser.add_argument("--window-length", required=True, type=int, help="tokens of a window")
+    for name in TABLES:
         parser.add_argument(f"--{name}", nargs="*", default=[], type=Path)
+    parser.add_argument("--reference", type=Path, help="verdicts.csv to show where ours is open")
     parser.add_argument("--rung", required=True, help="printed in every row")
     parser.add_argument("--out", required=True, type=Path, help="verdicts.csv")
     arguments = parser.parse_args()
     claims = load_claims(arguments.claims, arguments.published)
+    experiments = controls.read_experiments(arguments.experiments)
+    curves = _read_all(arguments.curves, "curves", ("run", "domain", "step", "token_class"))
+    if curves is not None:
+        check_curves(curves, "--curves")
+    training = _read_all(arguments.training, "training", ("run", "step"))
+    if training is not None:
+        _check_training(training)
+    audits = _read_csvs(arguments.audits, AUDIT_COLUMNS, ("audit", "measure", "group"), "audits")
     evidence = Evidence(
         rung=arguments.rung,
         ranks=_read_all(arguments.ranks, "ranks"),
         fits=_read_csvs(arguments.fits, FIT_COLUMNS, ("run", "domain"), "fits"),
-        curves=_read_all(arguments.curves, "curves", ("run", "domain", "step", "token_class")),
-        training=_read_all(arguments.training, "training", ("run", "step")),
+        curves=curves,
+        training=training,
         sweep=_read_csvs(arguments.sweep, SWEEP_COLUMNS, ("config",), "sweep"),
         quality=_read_all(arguments.quality, "item_id_quality", ("setting", "training")),
+        generation=_read_all(arguments.generation, "generation"),
+        audits=audits,
+        window_length=arguments.window_length,
     )
-    ledger = write_ledger(claims, evidence)
+    reference = None
+    if arguments.reference is not None:
+        reference = _read_csvs(
+            [arguments.reference], COLUMNS, ("id",), "reference", keep_default_na=False
+        )
+    ledger = write_ledger(claims, evidence, experiments, reference)
     write_csv(ledger, arguments.out)
     log.info("%s: %s", arguments.out, ledger["verdict"].value_counts().to_dict())
 

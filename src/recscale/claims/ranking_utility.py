@@ -49,15 +49,16 @@ def ranking_tstr_beats_trtr(claim: Claim, evidence: Evidence) -> Outcome:
     confidence = corrected(len(cells))
     below = [cell for cell in cells if cell.ratio.interval(confidence).below(1)]
     above = [cell for cell in cells if cell.ratio.interval().above(1)]
+    ours = f"{len(above)} of {len(cells)} above 1, {len(below)} below"
     notes.insert(0, f"{len(above)} of {len(cells)} ratios above 1, {len(below)} below")
     if below:
-        return Outcome(Verdict.CONTRADICTED, measured, listed(notes))
+        return Outcome(Verdict.CONTRADICTED, measured, listed(notes), ours)
     missing = [m for m in claim.limits["models"] if m not in models]
     if missing:
         notes.append(f"not trained: {', '.join(missing)}")
     if len(above) == len(cells) and not missing:
-        return Outcome(Verdict.REPRODUCED, measured, listed(notes))
-    return Outcome(Verdict.INCONCLUSIVE, measured, listed(notes))
+        return Outcome(Verdict.REPRODUCED, measured, listed(notes), ours)
+    return Outcome(Verdict.INCONCLUSIVE, measured, listed(notes), ours)
 
 
 @decides
@@ -75,14 +76,15 @@ def ranking_sasrec_gain(claim: Claim, evidence: Evidence) -> Outcome:
     interval = cell.ratio.interval(CONFIDENCE)
     if cell.seeds < claim.limits["seeds"]:
         reason = f"{cell.seeds} of the {claim.limits['seeds']} seeds it needs"
-        return Outcome(Verdict.INCONCLUSIVE, cell.text(), reason)
+        return Outcome(Verdict.INCONCLUSIVE, cell.text(), reason, str(interval))
     if interval.above(threshold):
         verdict, side = Verdict.REPRODUCED, "above"
     elif interval.below(threshold):
         verdict, side = Verdict.CONTRADICTED, "below"
     else:
         verdict, side = Verdict.INCONCLUSIVE, "around"
-    return Outcome(verdict, cell.text(), f"interval {side} the threshold {threshold:.3g}")
+    reason = f"interval {side} the threshold {threshold:.3g}"
+    return Outcome(verdict, cell.text(), reason, str(interval))
 
 
 def _matched(evidence: Evidence) -> pd.DataFrame:

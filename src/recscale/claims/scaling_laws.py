@@ -7,11 +7,10 @@ from itertools import pairwise
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from recscale.claims.contrasts import Contrast, judge
-from recscale.claims.full_runs import SIZES, by_seed_and_size, of_first_seed, of_full_mixture
 from recscale.claims.rules import Claim
+from recscale.claims.runs import FULL, SIZES, Array, fitted, mean, not_identified, of_first_seed
 from recscale.claims.verdict import Evidence, Outcome, Verdict, decides, given, listed
 from recscale.contracts import HELD_OUT_DOMAINS
 from recscale.errors import UserError
@@ -38,21 +37,20 @@ def power_law_every_domain(claim: Claim, evidence: Evidence) -> Outcome:
         & (gains >= limits["delta_aicc"])
     )
     counts = fits["status"].value_counts()
-    measured = listed(
-        [f"{good.sum()} of {limits['curves']} curves"]
-        + [f"{n} {status}" for status, n in sorted(counts.items())]
-    )
+    ours = f"{good.sum()} of {limits['curves']} curves"
+    measured = listed([ours, *(f"{n} {status}" for status, n in sorted(counts.items()))])
     for broken, what in ((rising, "rises again"), (poor, "is far from the law")):
         sizes = fits[broken].groupby("domain")["size"].nunique()
         often = sorted(sizes.index[sizes >= limits["rising_sizes"]])
         if often:
             names = ", ".join(often)
             reason = f"the loss {what} at {limits['rising_sizes']} sizes or more: {names}"
-            return Outcome(Verdict.CONTRADICTED, measured, reason)
+            return Outcome(Verdict.CONTRADICTED, measured, reason, ours)
     if good.sum() == len(fits) == limits["curves"]:
-        return Outcome(Verdict.REPRODUCED, measured, "every curve passes")
+        return Outcome(Verdict.REPRODUCED, measured, "every curve passes", ours)
     failed = sorted(fits.loc[~good, "domain"].unique())
-    return Outcome(Verdict.INCONCLUSIVE, measured, f"not every curve passes: {', '.join(failed)}")
+    reason = f"not every curve passes: {', '.join(failed)}"
+    return Outcome(Verdict.INCONCLUSIVE, measured, reason, ours)
 
 
 def _gain_over_rivals(fit: pd.Series, curves: pd.DataFrame) -> float:
@@ -84,7 +82,7 @@ def alpha_hierarchy(claim: Claim, evidence: Evidence) -> Outcome:
     """UIH, CF, item text, general: alpha falls in this order at every size."""
     fits = of_first_seed(given(evidence.fits, "fits"), "fits")
     table = fits.set_index(["size", "domain"])
-    pairs, shown = [], []
+    pairs, shown, means = [], [], []
     for faster, slower in pairwise(_HIERARCHY):
         fast = table.xs(faster, level="domain").loc[list(SIZES)]
         slow = table.xs(slower, level="domain").loc[list(SIZES)]
@@ -96,42 +94,48 @@ def alpha_hierarchy(claim: Claim, evidence: Evidence) -> Outcome:
     for domain in _HIERARCHY:
         alphas = table.xs(domain, level="domain").loc[list(SIZES), "alpha"]
         shown.append(f"{domain} {_numbers(alphas)}")
+        means.append(mean(alphas.to_numpy(float)))
+    ours = ", ".join(means)
     enough = claim.limits["sizes"]
     reversed_pairs = [f"{a} and {b}" for a, b, _, reverse in pairs if reverse >= enough]
     if reversed_pairs:
         reason = f"the opposite order: {', '.join(reversed_pairs)}"
-        return Outcome(Verdict.CONTRADICTED, listed(shown), reason)
+        return Outcome(Verdict.CONTRADICTED, listed(shown), reason, ours)
     if all(in_order >= enough and reverse == 0 for _, _, in_order, reverse in pairs):
-        return Outcome(Verdict.REPRODUCED, listed(shown), "every neighbouring pair is apart")
+        reason = "every neighbouring pair is apart"
+        return Outcome(Verdict.REPRODUCED, listed(shown), reason, ours)
     unsettled = [f"{a} and {b}" for a, b, n, reverse in pairs if n < enough or reverse > 0]
-    return Outcome(Verdict.INCONCLUSIVE, listed(shown), f"not told apart: {', '.join(unsettled)}")
+    reason = f"not told apart: {', '.join(unsettled)}"
+    return Outcome(Verdict.INCONCLUSIVE, listed(shown), reason, ours)
 
 
 @decides
 def alpha_grows_with_size(claim: Claim, evidence: Evidence) -> Outcome:
     """The slope of alpha on the place of the size is positive for CF and for UIH."""
     places = np.arange(len(SIZES)) - np.mean(np.arange(len(SIZES)))
-    contrasts, remarks = [], []
+    contrasts, remarks, ours = [], [], []
     for domain in ("cf", "uih"):
         alphas, shown, remark = _parameter(evidence, domain, "alpha")
         slopes = alphas @ places / (places @ places)
         name = f"slope of alpha on {domain} ({shown})"
         contrasts.append(Contrast(name, slopes, "above"))
         remarks += remark
-    return judge(contrasts, claim.limits["seeds"], remarks)
+        ours.append(f"{domain.upper()} {shown}")
+    return judge(contrasts, claim.limits["seeds"], remarks, ", ".join(ours))
 
 
 @decides
 def l_inf_flat_in_size(claim: Claim, evidence: Evidence) -> Outcome:
     """The relative spread of L_inf over the sizes is small for CF and for UIH."""
-    contrasts, remarks = [], []
+    contrasts, remarks, ours = [], [], []
     for domain in ("cf", "uih"):
         l_inf, shown, remark = _parameter(evidence, domain, "l_inf")
         spread = (l_inf.max(axis=1) - l_inf.min(axis=1)) / l_inf.mean(axis=1)
         name = f"spread of L_inf on {domain} ({shown})"
         contrasts.append(Contrast(name, spread, "below", claim.limits["spread"]))
         remarks += remark
-    return judge(contrasts, claim.limits["seeds"], remarks)
+        ours.append(f"{domain.upper()} {shown}")
+    return judge(contrasts, claim.limits["seeds"], remarks, ", ".join(ours))
 
 
 @decides
@@ -142,7 +146,7 @@ def general_alpha_largest_small(claim: Claim, evidence: Evidence) -> Outcome:
         Contrast(f"alpha of size1 - {size}", alphas[:, 0] - alphas[:, place], "above")
         for place, size in enumerate(SIZES[1:], start=1)
     ]
-    outcome = judge(contrasts, claim.limits["seeds"], remarks)
+    outcome = judge(contrasts, claim.limits["seeds"], remarks, shown)
     return replace(outcome, measured=listed([f"general {shown}", outcome.measured]))
 
 
@@ -155,44 +159,31 @@ def general_saturated(claim: Claim, evidence: Evidence) -> Outcome:
     curves = curves[(curves["domain"] == "general") & (curves["token_class"] == "all")]
     loss = curves.sort_values("tokens").groupby("size")["loss"].agg(["first", "last"])
     falls = 1 - loss["last"] / loss["first"]
-    measured = listed(
-        [
-            f"alpha {_numbers(fits['alpha'])}",
-            f"fall of the loss {_numbers(100 * falls.loc[list(SIZES)])} %",
-        ]
-    )
+    ours = f"alpha {_numbers(fits['alpha'])}"
+    measured = listed([ours, f"fall of the loss {_numbers(100 * falls.loc[list(SIZES)])} %"])
     limits = claim.limits
     if evidence.rung not in limits["rungs"]:
         reason = "base models trained here do not know the domain as a released checkpoint does"
-        return Outcome(Verdict.NOT_MEASURABLE, measured, reason)
+        return Outcome(Verdict.NOT_MEASURABLE, measured, reason, ours)
     if (fits["alpha_high"] < limits["alpha"]).all() and (falls < limits["fall"]).all():
-        return Outcome(Verdict.REPRODUCED, measured, "small alpha and small fall at every size")
+        reason = "small alpha and small fall at every size"
+        return Outcome(Verdict.REPRODUCED, measured, reason, ours)
     if (fits["alpha_low"] > limits["alpha"]).all() or (falls > limits["fall"]).all():
-        return Outcome(Verdict.CONTRADICTED, measured, "still learning at every size")
-    return Outcome(Verdict.INCONCLUSIVE, measured, "the sizes differ, or an interval is open")
+        return Outcome(Verdict.CONTRADICTED, measured, "still learning at every size", ours)
+    reason = "the sizes differ, or an interval is open"
+    return Outcome(Verdict.INCONCLUSIVE, measured, reason, ours)
 
 
-def _parameter(
-    evidence: Evidence, domain: str, column: str
-) -> tuple[NDArray[np.float64], str, list[str]]:
+def _parameter(evidence: Evidence, domain: str, column: str) -> tuple[Array, str, list[str]]:
     """A fitted parameter of the full runs per seed and size.
 
     Returns:
         The values, shape `(seeds, 4)`, for the seeds that have all four sizes; their means as text;
         and a remark if one of them is not identified.
     """
-    fits = given(evidence.fits, "fits")
-    of_first_seed(fits, "fits")
-    rows = of_full_mixture(fits)
-    rows = rows[rows["domain"] == domain]
-    values = by_seed_and_size(rows, column)
-    used = rows[rows["seed"].isin(values.index)]
-    loose = used[used["status"] != Status.CONVERGED]
-    remarks = []
-    if len(loose):
-        found = ", ".join(f"{r.run} {r.status}" for r in loose.itertuples())
-        remarks.append(f"{column} of {domain} not identified: {found}")
-    return values.to_numpy(), _numbers(values.mean()), remarks
+    values, loose = fitted(evidence, FULL, domain, column)
+    shown = " ".join(mean(values[:, place], ".3g") for place in range(len(SIZES)))
+    return values, shown, not_identified(column, domain, loose)
 
 
 def _numbers(values: pd.Series) -> str:

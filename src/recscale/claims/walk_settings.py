@@ -7,6 +7,7 @@ import pandas as pd
 
 from recscale.claims.rules import Claim
 from recscale.claims.verdict import Evidence, NotMeasured, Outcome, Verdict, decides, given, listed
+from recscale.labels import short_number
 
 
 @decides
@@ -30,16 +31,21 @@ def walk_choice(claim: Claim, evidence: Evidence) -> Outcome:
             f"{len(sweep)} of {limits['configurations']} configurations",
         ]
     )
+    ours = (
+        f"{chosen['gini']:.3f} / {chosen['geometric_lift']:.2f} / {short_number(chosen['items'])}"
+    )
     better = others[_dominates(others, chosen, limits["noise"])]
     if len(better):
         reason = f"dominated by {', '.join(better['config'].astype(str))}"
-        return Outcome(Verdict.CONTRADICTED, measured, reason)
+        return Outcome(Verdict.CONTRADICTED, measured, reason, ours)
     if chosen["gini"] - sweep["gini"].min() > limits["gini"]:
         lowest = sweep["config"].iloc[int(np.argmin(sweep["gini"]))]
-        return Outcome(Verdict.CONTRADICTED, measured, f"the Gini of {lowest} is clearly lower")
+        reason = f"the Gini of {lowest} is clearly lower"
+        return Outcome(Verdict.CONTRADICTED, measured, reason, ours)
     missing = limits["configurations"] - len(sweep)
     if missing > 0:
-        return Outcome(Verdict.INCONCLUSIVE, measured, f"{missing} configurations not walked")
+        reason = f"{missing} configurations not walked"
+        return Outcome(Verdict.INCONCLUSIVE, measured, reason, ours)
     failed = [
         name
         for name, bad in (
@@ -53,8 +59,10 @@ def walk_choice(claim: Claim, evidence: Evidence) -> Outcome:
         if bad
     ]
     if failed:
-        return Outcome(Verdict.INCONCLUSIVE, measured, f"not near the best in {', '.join(failed)}")
-    return Outcome(Verdict.REPRODUCED, measured, "lowest Gini, near the best in lift and items")
+        reason = f"not near the best in {', '.join(failed)}"
+        return Outcome(Verdict.INCONCLUSIVE, measured, reason, ours)
+    reason = "lowest Gini, near the best in lift and items"
+    return Outcome(Verdict.REPRODUCED, measured, reason, ours)
 
 
 def _dominates(others: pd.DataFrame, chosen: pd.Series, noise: float) -> pd.Series:

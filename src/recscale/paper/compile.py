@@ -25,7 +25,7 @@ TABLES = (
     *("item_id_methods", "ranking_strata", "generation", "next_item_recall"),
 )
 FIGURES = (
-    *("fig1", "fig2", "fig3", "fig4", "fig5", "fig6", "fig7"),
+    *("fig1", "fig2", "fig3", "fig4", "fig5", "fig6", "fig7", "fig8"),
     *("fig9", "fig10", "fig11", "fig12"),
 )
 VERDICTS = ("id", "where", "claim", "published", "measured", "verdict", "reason", "rung")

@@ -1,6 +1,7 @@
 """Fit the scaling law to every held-out domain of a run (Tables 4 and 6).
 
-Command: `python -m recscale.scaling.fit --curves curves.parquet --out fits.csv --settings JSON`.
+Command: `python -m recscale.scaling.fit --curves curves.parquet --out fits.csv --residuals
+residuals.parquet --settings JSON`.
 """
 
 from __future__ import annotations
@@ -13,41 +14,32 @@ import numpy as np
 import pandas as pd
 
 from recscale import files, settings
-from recscale.contracts import HELD_OUT_DOMAINS
+from recscale.contracts import CONTRACTS, HELD_OUT_DOMAINS, REAL_HISTORIES
 from recscale.errors import UserError, run_command
 from recscale.logs import logger
-from recscale.scaling.power_law import PowerLaw, fit_power_law
+from recscale.scaling.onset import find_onset
+from recscale.scaling.power_law import MIN_POINTS, Status
+from recscale.scaling.projection import Array
+from recscale.scaling.two_solvers import Fit, fit_curve
 
 POOLS = {
     "cf": ("cf_both_seen", "cf_one_unseen", "cf_both_unseen"),
     "uih": ("uih_ood", "uih_full_graph"),
 }
+ONSET = ("onset_tokens", "onset_repeats")
 COLUMNS = (
-    "run",
-    "size",
-    "seed",
-    "domain",
-    "recipe",
-    "l_inf",
-    "a",
-    "alpha",
-    "d0",
-    "l_inf_low",
-    "l_inf_high",
-    "alpha_low",
-    "alpha_high",
-    "status",
-    "n_points",
-    "first_tokens",
-    "last_tokens",
-    "rmse",
-    "durbin_watson",
-    "condition_number",
-    "correlation",
-    "last_loss",
+    *("run", "size", "seed", "domain", "recipe", "l_inf", "a", "alpha", "d0"),
+    *("l_inf_low", "l_inf_high", "alpha_low", "alpha_high", "status", "n_points"),
+    *("first_tokens", "last_tokens", "rmse", "durbin_watson", "condition_number", "correlation"),
+    *("last_loss", "burn_in", "huber_l_inf", "huber_a", "huber_alpha"),
+    *("solver_difference", "huber_difference"),
+    *(f"{name}{end}" for name in ONSET for end in ("", "_low", "_high")),
+    "onset_censored",
 )
 
-_NEEDED = ["run", "size", "seed", "domain", "tokens", "token_class", "loss", "n_tokens"]
+CURVE_COLUMNS = [
+    *("run", "size", "seed", "domain", "tokens", "repeats", "token_class", "loss", "n_tokens"),
+]
 
 log = logger("scaling.fit")
 
@@ -79,20 +71,47 @@ class Settings:
         return f"variable projection, burn-in {self.burn_in:g}, {self.pool}"
 
 
+@dataclass(frozen=True)
+class DomainCurve:
+    """The curve of one domain of one run, pooled domains included, step 0 left out.
+
+    Attributes:
+        keys: run, size, seed and domain.
+        tokens, repeats, loss: of its evaluations, in the order of tokens, shape `(n,)`.
+        used: which of them come after the burn-in, shape `(n,)`.
+    """
+
+    keys: dict[str, object]
+    tokens: Array
+    repeats: Array
+    loss: Array
+    used: np.ndarray
+
+    @property
+    def late_tokens(self) -> Array:
+        """Tokens at the evaluations after the burn-in."""
+        return self.tokens[self.used]
+
+    @property
+    def late_loss(self) -> Array:
+        """Losses at the evaluations after the burn-in."""
+        return self.loss[self.used]
+
+
 def domain_curves(curves: pd.DataFrame, pool: str) -> pd.DataFrame:
-    """The curve of each of the seven held-out domains and of the two pooled columns.
+    """The curve of each held-out domain and of the two pooled columns.
 
     Args:
         curves: rows under the contract `curves`.
         pool: `token_weighted` or `equal`.
 
     Returns:
-        run, size, seed, domain, tokens, loss, n_tokens over all tokens (token class `all`), sorted
-        by run, domain, tokens. A pooled domain exists at the tokens where all of its held-out sets
-        do.
+        run, size, seed, domain, tokens, repeats, loss, n_tokens over all tokens (token class
+        `all`), sorted by run, domain, tokens. A pooled domain exists at the tokens where all of its
+        held-out sets do.
     """
     keys = ["run", "size", "seed", "domain", "tokens"]
-    whole = curves.loc[curves["token_class"] == "all", [*keys, "loss", "n_tokens"]]
+    whole = curves.loc[curves["token_class"] == "all", [*keys, "repeats", "loss", "n_tokens"]]
     parts = [whole]
     for name, domains in POOLS.items():
         members = whole[whole["domain"].isin(domains)]
@@ -100,6 +119,7 @@ def domain_curves(curves: pd.DataFrame, pool: str) -> pd.DataFrame:
         members = members.assign(weighted=members["loss"] * weight, weight=weight)
         grouped = members.groupby(["run", "size", "seed", "tokens"], as_index=False)
         pooled = grouped.agg(
+            repeats=("repeats", "first"),
             weighted=("weighted", "sum"),
             weight=("weight", "sum"),
             n_tokens=("n_tokens", "sum"),
@@ -111,42 +131,116 @@ def domain_curves(curves: pd.DataFrame, pool: str) -> pd.DataFrame:
     return pd.concat(parts).sort_values(["run", "domain", "tokens"], ignore_index=True)
 
 
-def fit_runs(curves: pd.DataFrame, chosen: Settings, where: str) -> pd.DataFrame:
-    """One row of `COLUMNS` per run and domain: the seven held-out domains, then cf and uih.
+def curves_of_runs(curves: pd.DataFrame, chosen: Settings, where: str) -> list[DomainCurve]:
+    """The curves to fit: for each run the seven held-out domains, then cf and uih.
 
-    A run without a domain gets a row of status too_few_points and no points.
+    Real histories stand at the end where a run was evaluated on them. A run without a domain has an
+    empty curve of it.
 
     Raises:
         UserError: a loss is missing or not positive, or an evaluation appears twice.
     """
-    _check(curves, where)
-    rows = []
+    check_curves(curves, where)
+    found = []
     by_domain = domain_curves(curves, chosen.pool)
     for (run, size, seed), of_run in by_domain.groupby(["run", "size", "seed"], sort=True):
         budget = of_run["tokens"].max()
-        for domain in (*HELD_OUT_DOMAINS, *POOLS):
-            curve = of_run[of_run["domain"] == domain]
-            late = curve[(curve["tokens"] > 0) & (curve["tokens"] >= chosen.burn_in * budget)]
-            law = fit_power_law(
-                late["tokens"].to_numpy(float),
-                late["loss"].to_numpy(float),
-                f"{where}: run {run}, domain {domain}",
+        extra = [REAL_HISTORIES] if REAL_HISTORIES in set(of_run["domain"]) else []
+        for domain in (*HELD_OUT_DOMAINS, *POOLS, *extra):
+            curve = of_run[(of_run["domain"] == domain) & (of_run["tokens"] > 0)]
+            tokens, repeats, loss = (
+                curve[c].to_numpy(float) for c in ("tokens", "repeats", "loss")
             )
-            if law.n_points == 0:
-                log.warning("run %s has no evaluation of %s after the burn-in", run, domain)
-            last = float(curve["loss"].iloc[-1]) if len(curve) else None
-            row = {"run": run, "size": size, "seed": seed, "domain": domain}
-            row |= {"recipe": chosen.recipe, "last_loss": last, **_columns(law)}
-            rows.append(row)
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+            keys = {"run": run, "size": size, "seed": seed, "domain": domain}
+            used = tokens >= chosen.burn_in * budget
+            found.append(DomainCurve(keys, tokens, repeats, loss, used))
+    return found
 
 
-def _columns(law: PowerLaw) -> dict[str, object]:
-    names = [c for c in COLUMNS if hasattr(law, c)]
-    return {name: getattr(law, name) for name in names} | {"status": str(law.status)}
+def fit_runs(curves: pd.DataFrame, chosen: Settings, where: str) -> pd.DataFrame:
+    """One row of `COLUMNS` per run and curve of `curves_of_runs`.
+
+    A run without a domain gets a row of status too_few_points and no points.
+
+    Raises:
+        UserError: as `curves_of_runs`.
+    """
+    return fits_and_residuals(curves, chosen, where)[0]
 
 
-def _check(curves: pd.DataFrame, where: str) -> None:
+def fits_and_residuals(
+    curves: pd.DataFrame, chosen: Settings, where: str
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows of `fit_runs`, and every evaluation beside its fitted loss (contract `residuals`).
+
+    Raises:
+        UserError: as `curves_of_runs`.
+    """
+    rows, residuals = [], []
+    for curve in curves_of_runs(curves, chosen, where):
+        named = f"{where}: run {curve.keys['run']}, domain {curve.keys['domain']}"
+        fit = fit_curve(curve.late_tokens, curve.late_loss, named)
+        if fit.law.status is Status.TOO_FEW_POINTS:
+            n = fit.law.n_points
+            log.warning("%s: %d evaluations after the burn-in, fewer than %d", named, n, MIN_POINTS)
+        last = float(curve.loss[-1]) if len(curve.loss) else None
+        row = {**curve.keys, "recipe": chosen.recipe, "burn_in": chosen.burn_in, "last_loss": last}
+        rows.append({**row, **_columns(fit), **_onset(curve)})
+        residuals.append(_residuals(curve, fit))
+    names = [c.name for c in CONTRACTS["residuals"].columns]
+    table = pd.concat(residuals, ignore_index=True)[names]
+    return pd.DataFrame(rows, columns=list(COLUMNS)), table.astype({"tokens": "int64"})
+
+
+def _columns(fit: Fit) -> dict[str, object]:
+    law, robust = fit.law, fit.huber
+    return {
+        **{name: getattr(law, name) for name in COLUMNS if hasattr(law, name)},
+        "status": str(law.status),
+        "huber_l_inf": robust.l_inf if robust else None,
+        "huber_a": robust.a if robust else None,
+        "huber_alpha": robust.alpha if robust else None,
+        "solver_difference": fit.solver_difference,
+        "huber_difference": fit.huber_difference,
+    }
+
+
+def _onset(curve: DomainCurve) -> dict[str, object]:
+    """The onset's columns: of every curve, as one that does not rise has a censored one."""
+    names = [f"{name}{end}" for name in ONSET for end in ("", "_low", "_high")]
+    onset = find_onset(curve.late_tokens, curve.late_loss)
+    if onset is None:
+        return {**dict.fromkeys(names), "onset_censored": None}
+    ends = [*onset.at(curve.late_tokens), *onset.at(curve.repeats[curve.used])]
+    return {**dict(zip(names, ends, strict=True)), "onset_censored": onset.censored}
+
+
+def _residuals(curve: DomainCurve, fit: Fit) -> pd.DataFrame:
+    nothing = np.full(len(curve.tokens), np.nan)
+    fitted, robust = nothing, nothing
+    if fit.huber is not None and fit.law.d0 is not None:
+        fitted = fit.law.predict(curve.tokens)
+        robust = fit.huber.predict(np.log(curve.tokens / fit.law.d0))
+    return pd.DataFrame(
+        {
+            **curve.keys,
+            "tokens": curve.tokens,
+            "repeats": curve.repeats,
+            "loss": curve.loss,
+            "used": curve.used,
+            "fitted": fitted,
+            "residual": curve.loss - fitted,
+            "huber_fitted": robust,
+        }
+    )
+
+
+def check_curves(curves: pd.DataFrame, where: str) -> None:
+    """Refuse a table of curves that has no rows, a bad loss or an evaluation twice.
+
+    Raises:
+        UserError: names the file, run, domain and tokens.
+    """
     if curves.empty:
         raise UserError(f"{where} has no rows", "rerun the pre-training run that writes it")
     loss = curves["loss"].to_numpy(float)
@@ -173,11 +267,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--curves", required=True, type=Path, help="curves.parquet of a run")
     parser.add_argument("--out", required=True, type=Path, help="fits.csv")
+    parser.add_argument("--residuals", type=Path, help="residuals.parquet; left out: not written")
     parser.add_argument("--settings", required=True, help="JSON: burn_in, pool")
     arguments = parser.parse_args()
     chosen = settings.parse(Settings, arguments.settings)
-    curves = files.read_table(arguments.curves, "curves", _NEEDED)
-    fits = fit_runs(curves, chosen, str(arguments.curves))
+    curves = files.read_table(arguments.curves, "curves", CURVE_COLUMNS)
+    fits, residuals = fits_and_residuals(curves, chosen, str(arguments.curves))
+    if arguments.residuals is not None:
+        files.write_table(residuals, arguments.residuals, "residuals")
     files.write_csv(fits, arguments.out)
     log.info("%s: %s", arguments.out, fits["status"].value_counts().to_dict())
 

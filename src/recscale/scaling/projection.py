@@ -64,12 +64,7 @@ class Curve:
         l_inf = float(fitted.params[0]) - a
         if a >= 0 and 0 <= l_inf <= ceiling:
             return Solution(alpha, l_inf, a, float(fitted.ssr))
-        power = np.exp(-alpha * self.u)
-        candidates = []
-        for bound in (0.0, min(ceiling, float(np.mean(self.loss)))):
-            slope, squares = _through_origin(power[None, :], self.loss - bound)
-            candidates.append(Solution(alpha, bound, float(slope[0]), float(squares[0])))
-        return min(candidates, key=lambda s: s.sum_of_squares)
+        return Solution(alpha, *_at_bound(np.exp(-alpha * self.u), self.loss, ceiling))
 
     def minimise(self, ceiling: float) -> Solution:
         """Search alpha: the grid with its edges, then the best grid point's surroundings."""
@@ -91,6 +86,10 @@ class Curve:
 
     def profile_l_inf(self, l_inf: float) -> float:
         """Least sum of squares at a fixed L_inf, over A >= 0 and alpha."""
+        return self.at_floor(l_inf)[2]
+
+    def at_floor(self, l_inf: float) -> tuple[float, float, float]:
+        """alpha, A and the sum of squares of the best law with this L_inf."""
         above = self.loss - l_inf
         on_grid = _through_origin(self.powers, above)[1]
         i = int(np.argmin(on_grid))
@@ -101,7 +100,33 @@ class Curve:
             method="bounded",
             options={"xatol": 1e-8},
         )
-        return min(float(found.fun), float(on_grid[i]))
+        alpha = float(np.exp(found.x)) if found.fun <= on_grid[i] else float(ALPHA_GRID[i])
+        slope, squares = _through_origin(np.exp(-alpha * self.u)[None, :], above)
+        return alpha, float(slope[0]), float(squares[0])
+
+
+def affine_bounded(regressor: Array, loss: Array, ceiling: float) -> tuple[float, float, float]:
+    """Least squares of `loss` on a constant in [0, ceiling] and a slope of 0 or more.
+
+    Returns the constant, the slope and the sum of squares.
+    """
+    fitted = OLS(loss, np.column_stack([np.ones_like(regressor), regressor])).fit()
+    constant, slope = map(float, fitted.params)
+    if slope >= 0 and 0 <= constant <= ceiling:
+        return constant, slope, float(fitted.ssr)
+    return _at_bound(regressor, loss, ceiling)
+
+
+def _at_bound(regressor: Array, loss: Array, ceiling: float) -> tuple[float, float, float]:
+    """The better of the two bounds of the constant, where the free solution breaks one.
+
+    A slope of 0 comes with a constant that is the mean, or the ceiling below it.
+    """
+    candidates = []
+    for bound in (0.0, min(ceiling, float(np.mean(loss)))):
+        slope, squares = _through_origin(regressor[None, :], loss - bound)
+        candidates.append((bound, float(slope[0]), float(squares[0])))
+    return min(candidates, key=lambda found: found[2])
 
 
 def _through_origin(powers: Array, above: Array) -> tuple[Array, Array]:

@@ -1,8 +1,9 @@
 """Table 6: UIH ratios on the reduced set, their repeats, losses and fitted laws (section 7.2).
 
 The paper prints a law for every row. A curve that rises again follows none, so such a row says that
-it rises and prints no exponent; beside each law stand the lowest and the last loss, and how many
-repeats the lowest came at. The first row is the run on the full UIH set.
+it rises and prints no exponent, and the paper's own is marked; beside each law stand the lowest and
+the last loss, and how many repeats the lowest came at, with an interval that is open where no rise
+was seen. The first row is the run on the full UIH set.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from recscale.contracts import TRAINING_DOMAINS
 from recscale.errors import UserError, run_command
 from recscale.labels import DOMAIN_NAMES, FIT_STATUS, parse_run, size_label
 from recscale.latex import count, fixed, interval
-from recscale.tables.run_curves import one_size, paper_columns, read_curves, turn
+from recscale.scaling.onset import find_onset
+from recscale.tables.run_curves import Turn, one_size, paper_columns, read_curves, turn
 from recscale.tables.table5 import drawn, read_ledgers, require_ledger
 
 PUBLISHED = (
@@ -38,6 +40,12 @@ TURN = (
     *("minimum", "final", "tokens", "repeats"),
     *("tokens_before", "tokens_after", "repeats_before", "repeats_after"),
 )
+ONSET = (
+    *("onset_tokens", "onset_tokens_low", "onset_tokens_high"),
+    *("onset_repeats", "onset_repeats_low", "onset_repeats_high", "onset_censored"),
+)
+# Section 7.2: "starting from UIH mixture ratio=2%" the paper's own UIH losses rise again.
+PAPER_RISES_FROM = 2.0
 
 
 def read_run_fits(paths: list[Path], recipe: str | None) -> dict[tuple[str, str], Any]:
@@ -100,9 +108,11 @@ def build(
     Returns:
         Columns run, uih_set (full or reduced); what the run drew (`table5.drawn`); domain; minimum
         and final (held-out loss, nats per token), tokens and repeats at the minimum (of the
-        domain's own set), each also _before and _after (the evaluations beside it), rises; `FITTED`
-        (empty where the curve rises again or was not fitted) and status; and the paper's
-        `PUBLISHED` but domain, with published_ before the name.
+        domain's own set), each also _before and _after (the evaluations beside it), rises; `ONSET`
+        (of the evaluations after the burn-in; an open end is empty); `FITTED` (empty where the
+        curve rises again or was not fitted) and status; the paper's `PUBLISHED` but domain, with
+        published_ before the name; and published_rises, whether the paper says of its own run that
+        the loss rises again.
 
     Raises:
         UserError: a manifest, or a row of the paper's table, is missing.
@@ -137,12 +147,30 @@ def build(
                     "domain": domain,
                     **{name: getattr(found, name) for name in TURN},
                     "rises": rises,
+                    **onset_of(of_run, burn_in, found),
                     **law,
                     "status": status,
                     **{f"published_{c}": getattr(printed, c) for c in PUBLISHED if c != "domain"},
+                    "published_rises": bool(
+                        domain == "uih" and ratio is not None and ratio >= PAPER_RISES_FROM
+                    ),
                 }
             )
     return pd.DataFrame(rows)
+
+
+def onset_of(rows: pd.DataFrame, burn_in: float, found: Turn) -> dict[str, float | bool]:
+    """`ONSET` of one curve over the evaluations that the fits use, or `found` if they are few."""
+    rows = rows.sort_values("tokens")
+    rows = rows[(rows["tokens"] > 0) & (rows["tokens"] >= burn_in * rows["tokens"].max())]
+    tokens, repeats, loss = (rows[c].to_numpy(float) for c in ("tokens", "repeats", "loss"))
+    onset = find_onset(tokens, loss)
+    if onset is None:
+        lowest = {"onset_tokens": found.tokens, "onset_repeats": found.repeats}
+        return {**dict.fromkeys(ONSET, float("nan")), **lowest, "onset_censored": True}
+    ends = [*onset.at(tokens), *onset.at(repeats)]
+    known = [float("nan") if end is None else end for end in ends]
+    return {**dict(zip(ONSET, known, strict=False)), "onset_censored": onset.censored}
 
 
 def _runs(table: pd.DataFrame) -> str:
@@ -171,8 +199,9 @@ def _runs(table: pd.DataFrame) -> str:
                 f"{row.published_uih_repeats:g}",
                 fixed(row.minimum, 3),
                 fixed(row.final, 3),
-                count(row.tokens),
-                f"{fixed(row.repeats, 1)} {interval(row.repeats_before, row.repeats_after, 1)}",
+                count(row.onset_tokens),
+                f"{fixed(row.onset_repeats, 1)} "
+                f"{interval(row.onset_repeats_low, row.onset_repeats_high, 1)}",
                 "yes" if row.rises else "no",
             ]
         )
@@ -202,13 +231,19 @@ def _laws(table: pd.DataFrame) -> str:
                         f"{row.published_l_inf:.2f}",
                         fixed(row.alpha, 3),
                         interval(row.alpha_low, row.alpha_high, 3),
-                        f"{row.published_alpha:.3f}",
+                        f"{row.published_alpha:.3f}" + mark(row.rises, row.published_rises),
                         says(row.status),
                     ]
                 )
             )
         groups.append(group)
     return latex.tabular("llrlrrlrl", [latex.row(header)], groups)
+
+
+def mark(rises: bool, published_rises: bool) -> str:
+    """What stands behind the paper's exponent of a curve that rises again, here or in the paper."""
+    marks = [symbol for symbol, is_so in ((r"\dagger", rises), ("*", published_rises)) if is_so]
+    return f"$^{{{','.join(marks)}}}$" if marks else ""
 
 
 def says(status: str) -> str:
@@ -223,12 +258,14 @@ def to_latex(table: pd.DataFrame, size: str, artefact: Artefact) -> str:
     where = f"{latex.escape(size_label(size, artefact.rung))}; {latex.escape(artefact.tag)}"
     first = (
         f"UIH ratios on the reduced UIH set, below the full one ({where}). Held-out UIH loss in "
-        "nats per token; in brackets the repeats at the evaluations beside the lowest, a dash "
-        "where there is none. Rises: the loss ends above its lowest by more than noise explains."
+        "nats per token; in brackets the 95\\,\\% interval of the repeats from which the loss "
+        "rises, a dash where no evaluation bounds it (after the last: no rise was seen). Rises: "
+        "the loss rises by more than noise explains."
     )
     second = (
         "Fitted laws $L(D) = L_\\infty + A D^{-\\alpha}$ of the same runs beside the paper's. A "
-        "curve that rises again follows no such law; the paper prints one for it all the same."
+        "curve that rises again follows no such law; the paper prints one for it all the same "
+        "($\\dagger$: our run rises again; *: the paper says so of its own)."
     )
     return latex.table(tag, label, first, _runs(table), wide=True) + latex.table(
         tag, f"{label}-laws", second, _laws(table), wide=True
