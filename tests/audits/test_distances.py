@@ -70,6 +70,10 @@ def test_halves_split_every_row_once():
     sample = sparse.csr_matrix(np.diag([1.0, 1, 1, 1]))
     found = distances.halves(distances.total_variation, sample, 30, np.random.default_rng(2))
     np.testing.assert_allclose(found, 1.0)  # four rows of their own cell: no half shares any
+    sizes = distances.halves(
+        lambda one, _: (one > 0).sum(axis=0).astype(float), sample, 30, np.random.default_rng(2)
+    )
+    np.testing.assert_array_equal(sizes, 2)
     same = sparse.csr_matrix(np.ones((6, 3)))
     found = distances.halves(distances.jensen_shannon, same, 5, np.random.default_rng(2))
     np.testing.assert_allclose(found, 0.0, atol=1e-7)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from recscale import files
 from recscale.audits import anonymity, privacy
 from recscale.audits.copying import Difference, Holders, per_user
-from recscale.audits.histories import Items
+from recscale.audits.histories import Items, read_histories
 from recscale.audits.membership import Round, Successors, areas, likelihood, mean_area
 from recscale.errors import UserError
 from recscale.ranking.sequences import Sequences
@@ -158,6 +158,22 @@ def test_halves_are_each_members_in_turn():
     assert (first ^ second).all()
     assert 400 < first.sum() < 600
     assert (first != third).any()
+
+
+def test_those_who_calibrate_are_half_of_the_kept_out_and_not_scored(audited):
+    folder, paths = audited
+    items = Items.read(paths["items"])
+    histories = read_histories(paths["events"], audited_log.UNTIL, items)
+    sample = privacy.Sample(histories, items, paths["items"], folder)
+    members = privacy.halve(histories.users, 0, 1)
+    found = privacy.scored(sample, members, histories.items, 0, 1)
+    sides = found["membership_auc"].sides
+    np.testing.assert_array_equal(sides == 1, members)
+    assert 0.3 < (sides == -1).sum() / (~members).sum() < 0.7
+    # Their own histories calibrate them: what is left tells less of them than of others.
+    calibrated = found["membership_auc"].scores
+    assert calibrated[sides == -1].mean() < calibrated[sides == 0].mean()
+    assert (found["membership_auc_plain"].scores != calibrated).all()
 
 
 @pytest.fixture(scope="module")
