@@ -43,13 +43,12 @@ from recscale.audits.mining import mine
 from recscale.audits.table import Row, frame, point, ratio_of_means, with_corrected
 from recscale.claims.intervals import over_seeds
 from recscale.curriculum import graph, walk_settings, walks
-from recscale.data import prepare, world
 from recscale.data.world_catalogue import DIMENSIONS, true_preference
 from recscale.errors import UserError, run_command
 from recscale.logs import progress
 from recscale.ranking.sequences import Integers, Sequences
-from recscale.ranking.world_log import DIALS, NO_DIAL, Rules, World, dials, periods
-from recscale.settings import build, parse
+from recscale.ranking.world_log import DIALS, NO_DIAL, Rules, World, write_log
+from recscale.settings import parse
 
 NUMBERS_AT_ONCE = 4_000_000
 PARTS = ("log", "walks")
@@ -86,29 +85,16 @@ def simulate(
     Raises:
         UserError: as `dials`, or the log gives no rule.
     """
-    train_until, valid_until = periods(settings.world.months)
-    size = dataclasses.asdict(settings.world) | dials(dial, strength)
-    made = build(world.Settings, {"seed": seed, "shards": 1, **size}, where="audits.world")
-    world.build(made, folder / "world")
-    data = prepare.Settings(
-        seed=seed,
-        source="world",
-        folder=str(folder / "world"),
-        users=None,
-        event_types=None,
-        min_item_events=1,
-        min_user_events=1,
-        bad_shards="stop",
-        memory_limit=settings.rules.memory_limit,
-        train_until=train_until,
-        valid_until=valid_until,
-        held_out_items=settings.held_out_items,
+    log = write_log(
+        settings.world,
+        settings.rules.memory_limit,
+        settings.held_out_items,
+        dial,
+        strength,
+        seed,
+        folder,
     )
-    item_table, events, real = (
-        folder / f"{name}.parquet" for name in ("items", "events", "histories")
-    )
-    prepare.prepare(data, item_table, events, real, folder / "card.json")
-    rules = mine(events, item_table, train_until, seed, settings.rules, folder / "mined")
+    rules = mine(log.events, log.items, log.train_until, seed, settings.rules, folder / "mined")
     rules = rules[rules["split"] == "train"]
     if rules.empty:
         raise UserError(
@@ -118,8 +104,8 @@ def simulate(
     item_graph = graph.build(rules)
     how = dataclasses.replace(settings.walk, seed=seed)
     made_walks = walks.together(walks.generate(item_graph, how, "audit"))
-    items = Items.read(item_table)
-    histories = read_histories(events, train_until, items)
+    items = Items.read(log.items)
+    histories = read_histories(log.events, log.train_until, items)
     numbers = items.numbers(item_graph.item_ids)[made_walks.nodes]
     synthetic = Sequences.from_lengths(numbers, made_walks.lengths.astype(np.int64))
     truth = Truth.read(folder / "world/truth", histories.users, items)

@@ -158,6 +158,65 @@ def _walk(item_graph: graph.ItemGraph, settings: walk_settings.Settings) -> pa.T
     return pa.Table.from_batches([walks.walk_batch(item_graph, made, 0)])
 
 
+@dataclass(frozen=True)
+class WorldLog:
+    """A world's log as the data stage splits it: its tables, and the end of its training period."""
+
+    items: Path
+    events: Path
+    histories: Path
+    train_until: str
+
+
+def write_log(
+    size: World,
+    memory_limit: str,
+    held_out_items: float,
+    dial: str,
+    strength: float,
+    seed: int,
+    folder: Path,
+) -> WorldLog:
+    """Make a world and prepare its log.
+
+    Args:
+        size: of the world.
+        memory_limit: DuckDB's.
+        held_out_items: share of the items that training may not show.
+        dial: the only dial that is on, or `none`; strength: of the dial.
+        seed: of all that is random.
+        folder: an empty folder; the world itself lies in `world` there.
+
+    Raises:
+        UserError: as `dials` and the data stage.
+    """
+    train_until, valid_until = periods(size.months)
+    values = dataclasses.asdict(size) | dials(dial, strength)
+    world.build(
+        build(world.Settings, {"seed": seed, "shards": 1, **values}, where="world"),
+        folder / "world",
+    )
+    data = prepare.Settings(
+        seed=seed,
+        source="world",
+        folder=str(folder / "world"),
+        users=None,
+        event_types=None,
+        min_item_events=1,
+        min_user_events=1,
+        bad_shards="stop",
+        memory_limit=memory_limit,
+        train_until=train_until,
+        valid_until=valid_until,
+        held_out_items=held_out_items,
+    )
+    items, events, histories = (
+        folder / f"{name}.parquet" for name in ("items", "events", "histories")
+    )
+    prepare.prepare(data, items, events, histories, folder / "card.json")
+    return WorldLog(items, events, histories, train_until)
+
+
 def simulate(
     settings: LogSettings, ranking: RankingSettings, dial: str, strength: float, folder: Path
 ) -> Simulated:
@@ -173,37 +232,23 @@ def simulate(
         UserError: as `dials` and the stages that make it.
     """
     seed = ranking.seed
-    train_until, valid_until = periods(settings.world.months)
-    size = dataclasses.asdict(settings.world) | dials(dial, strength)
-    world.build(
-        build(world.Settings, {"seed": seed, "shards": 1, **size}, where="world"), folder / "world"
+    log = write_log(
+        settings.world,
+        settings.rules.memory_limit,
+        settings.held_out_items,
+        dial,
+        strength,
+        seed,
+        folder,
     )
-    data = prepare.Settings(
-        seed=seed,
-        source="world",
-        folder=str(folder / "world"),
-        users=None,
-        event_types=None,
-        min_item_events=1,
-        min_user_events=1,
-        bad_shards="stop",
-        memory_limit=settings.rules.memory_limit,
-        train_until=train_until,
-        valid_until=valid_until,
-        held_out_items=settings.held_out_items,
-    )
-    items, events, histories = (
-        folder / f"{name}.parquet" for name in ("items", "events", "histories")
-    )
-    prepare.prepare(data, items, events, histories, folder / "card.json")
-    item_graph = _mine(folder, seed, train_until, settings.rules)
+    item_graph = _mine(folder, seed, log.train_until, settings.rules)
     synthetic = _walk(item_graph, dataclasses.replace(settings.walks, seed=seed))
     comparison = compare(
-        [histories], synthetic, ranking.history_length, least=ranking.min_item_count, seed=seed
+        [log.histories], synthetic, ranking.history_length, least=ranking.min_item_count, seed=seed
     )
     vocabulary = comparison.vocabulary
     truth = Truth.read(folder / "world/truth", comparison.test.users, vocabulary.items)
-    log_rows = files.read_table(events, "events", ["time", "item_id"])
-    training = log_rows.loc[log_rows["time"] < train_until, "item_id"].to_numpy()
+    log_rows = files.read_table(log.events, "events", ["time", "item_id"])
+    training = log_rows.loc[log_rows["time"] < log.train_until, "item_id"].to_numpy()
     counts = np.bincount(vocabulary.encode(training), minlength=len(vocabulary) + 1)[1:]
     return Simulated(comparison, truth, counts)
