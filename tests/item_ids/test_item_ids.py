@@ -53,6 +53,8 @@ def test_a_catalogue_knows_equal_texts_and_equal_leaf_categories(tmp_path, monke
     whole = [p + q for p, q in zip(frame["c1"].fillna(""), frame["c2"].fillna(""), strict=True)]
     assert ((items.leaf[:, None] == items.leaf) == np.equal.outer(whole, whole)).all()
     assert (items.leaf == -1).tolist() == frame["c0"].isna().tolist()
+    assert (items.top == -1).tolist() == frame["c0"].isna().tolist()
+    assert len(set(items.top.tolist())) == 1 + frame["c0"].nunique()
     monkeypatch.setattr(catalogue, "ROWS_AT_ONCE", 3)  # the hashes are those of every batch
     again = catalogue.read(tmp_path / "items.parquet")
     assert (again.text == items.text).all() and (again.leaf == items.leaf).all()

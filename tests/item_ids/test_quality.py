@@ -32,7 +32,11 @@ def test_collisions_are_counted_in_both_senses_of_the_word(table):
 def test_items_of_the_same_text_need_not_count_as_collisions():
     codes = np.array([[0, 1], [0, 1], [0, 2], [0, 2], [3, 3]])
     items = Catalogue(
-        np.arange(5), np.ones(5, bool), text=np.array([7, 7, 8, 9, 5]), leaf=np.zeros(5, int)
+        np.arange(5),
+        np.ones(5, bool),
+        text=np.array([7, 7, 8, 9, 5]),
+        leaf=np.zeros(5, int),
+        top=np.zeros(5, int),
     )
     assert quality.collisions(codes) == pytest.approx((0.8, 0.4))
     assert quality.collisions(codes[items.first_of_text]) == pytest.approx((0.5, 0.25))

@@ -71,6 +71,7 @@ def answers(folder: Path, size: str) -> Path:
                 frame["code_distance"] = np.nan if beams == 1 else 0.5 + 0.25 * is_random
                 frame["overlap_with_history"] = 0.5 - 0.25 * is_random
                 frame = frame.assign(category_in_history=0.5, log_probability=-2.0)
+                frame = frame.assign(top_category_in_history=0.6, top_category_by_chance=0.2)
                 frame["first_item"] = pd.Series(number if of_model else 0, dtype="Int64")
                 frame["first_category"] = pd.Series([7] * HISTORIES, dtype="Int64")
                 frame["target"] = pd.Series([None if is_random else 3] * HISTORIES, dtype="Int64")

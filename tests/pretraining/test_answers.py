@@ -12,6 +12,7 @@ from recscale.pretraining.answers import (
     diversity,
     hits,
     set_overlap,
+    top_categories,
 )
 
 CODES = np.array([[1, 2, 3], [1, 2, 3], [1, 2, 4], [5, 6, 7]])
@@ -62,6 +63,19 @@ def test_diversity_of_a_beam_and_likeness_to_the_history() -> None:
     assert second["distinct_categories"] == 2
     assert second["category_in_history"] == 0.5
     assert second[["first_item", "first_category"]].isna().all()
+
+
+def test_answers_and_chance_keep_to_the_top_categories_of_the_history() -> None:
+    top = np.array([7, 7, 8, 9])  # items 10 to 13, in the trie's order
+    leaves = np.array([[0, 1, -1, 2], [2, -1, -1, -1], [-1, -1, -1, -1]])
+    histories = [np.array([10, 12]), np.array([11]), np.array([13])]
+    found = top_categories(leaves, histories, TRIE, top)
+    # Leaves 0, 1 and 2 stand for items 10, 12 and 13.
+    assert found["top_category_in_history"].tolist()[:2] == [2 / 3, 0]
+    assert np.isnan(found["top_category_in_history"][2])
+    assert found["top_category_by_chance"].tolist() == [3 / 4, 2 / 4, 1 / 4]
+    none = top_categories(leaves, histories, TRIE, np.full(4, NO_CATEGORY))
+    assert all(np.isnan(values).all() for values in none.values())
 
 
 def test_a_log_without_categories_and_a_single_answer_have_no_value() -> None:

@@ -37,6 +37,7 @@ def answers(run: str = "size3-full", **changes: object) -> pd.DataFrame:
                     **{"distinct_categories": 2.0 + is_random + (np.arange(N) % 2)},
                     **{"code_distance": 0.5, "overlap_with_history": 0.5 - 0.25 * is_random},
                     **{"category_in_history": 0.5, "first_category": 7},
+                    **{"top_category_in_history": 0.6, "top_category_by_chance": 0.2},
                     **{"first_item": np.where(np.arange(N) % 2, np.arange(N) + 100, 1)},
                     **{"target": None if is_random else 3, "log_probability": -2.0, "width": 3},
                     **{"histories": histories, "source": source, "search": search},

@@ -1,6 +1,7 @@
 """The paper itself, and all of it together."""
 
 TABLES = [
+    "table1",
     "table2",
     "table3",
     "table4",
@@ -13,6 +14,7 @@ TABLES = [
     "ranking_strata",
     "generation",
     "next_item_recall",
+    "privacy",
 ]
 FIGURES = [
     "fig1",
@@ -27,6 +29,8 @@ FIGURES = [
     "fig10",
     "fig11",
     "fig12",
+    "fidelity",
+    "verdicts",
 ]
 
 
@@ -70,6 +74,7 @@ rule all:
         [path for name in TABLES for path in table(name).values()],
         [path for name in FIGURES for path in figure(name).values()],
         rules.claims.output,
+        rules.errata.output,
         rules.paper.output,
 
 
@@ -85,6 +90,10 @@ rule all_controls:
         rules.joint_law.output,
         rules.forecast_seen.output,
         rules.repetition.output,
+        rules.claims_controls.output,
+        rules.verdicts_controls.output,
+        rules.scaling_rivals.input,
+        rules.scaling_seeds.input,
         expand(
             rules.fit.output[0],
             run=[name for name, run in EXPERIMENTS["runs"].items() if run["control"]],

@@ -84,6 +84,8 @@ CONTRACTS: dict[str, Contract] = {
             share("code_distance", "of two answers: 1 - share of codes in common", True),
             share("overlap_with_history", "codes an answer shares with an item shown, at most"),
             share("category_in_history", "answers in the leaf category of an item shown", True),
+            share("top_category_in_history", "answers in the top category of an item shown", True),
+            share("top_category_by_chance", "the same share of items drawn at random", True),
             Column("first_item", ID, "the likeliest answer; none if no item", nullable=True),
             Column("first_category", ID, "number of its leaf category", nullable=True),
             Column("log_probability", pa.float64(), "of it, nats", nullable=True),

@@ -22,13 +22,14 @@ class Catalogue:
     """The items in the order of their table: (items,) each.
 
     item_ids; train, whether an item is one of training; text, equal where the items' texts are;
-    leaf, equal where their leaf categories are, -1 where the log has none.
+    leaf and top, equal where their leaf or their top categories are, -1 where the log has none.
     """
 
     item_ids: NDArray[np.int64]
     train: NDArray[np.bool_]
     text: NDArray[np.int64]
     leaf: NDArray[np.int64]
+    top: NDArray[np.int64]
 
     @property
     def first_of_text(self) -> NDArray[np.bool_]:
@@ -44,7 +45,7 @@ def read(path: Path) -> Catalogue:
     Raises:
         UserError: the table is missing, truncated, empty or lacks a column.
     """
-    columns: list[list[NDArray]] = [[], [], [], []]
+    columns: list[list[NDArray]] = [[], [], [], [], []]
     for batch in files.read_batches(path, COLUMNS, ROWS_AT_ONCE):
         frame = batch.to_pandas()
         levels = frame[["c0", "c1", "c2"]]
@@ -56,6 +57,7 @@ def read(path: Path) -> Catalogue:
             (frame["split"] == "train").to_numpy(),
             _hash(np.array(item_texts(frame), dtype=object)),
             np.where(levels.isna().all(axis=1), -1, _hash(leaf.to_numpy(dtype=object))),
+            np.where(levels["c0"].isna(), -1, _hash(names["c0"].to_numpy(dtype=object))),
         )
         for column, part in zip(columns, found, strict=True):
             column.append(part)

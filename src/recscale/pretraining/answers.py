@@ -57,6 +57,37 @@ def hits(
     }
 
 
+def top_categories(
+    leaves: NDArray[np.int64],
+    histories: Sequence[NDArray[np.integer]],
+    trie: Trie,
+    top: NDArray[np.int64],
+) -> dict[str, NDArray[np.float64]]:
+    """How far answers keep to the history's top categories, beside items drawn at random.
+
+    Args:
+        leaves: as in `diversity`.
+        histories: the items that were shown.
+        trie: all items.
+        top: top category of each row of the trie, `NO_CATEGORY` where the log has none.
+
+    Returns:
+        Columns of the contract `generation`, `(histories,)`: top_category_in_history, the share of
+        real answers in the top category of an item shown; and top_category_by_chance, the share of
+        all items that are. What has no value is NaN.
+    """
+    first = trie.children[-1]
+    known = top[top != NO_CATEGORY]
+    found = np.full((2, len(histories)), np.nan)
+    for row, (leaf, items) in enumerate(zip(leaves, histories, strict=True)):
+        of_history = np.unique(top[trie.rows_of(np.asarray(items))])
+        answered = top[first[leaf[leaf >= 0]]]
+        for place, group in enumerate((answered[answered != NO_CATEGORY], known)):
+            if len(group):
+                found[place, row] = np.isin(group, of_history).mean()
+    return {"top_category_in_history": found[0], "top_category_by_chance": found[1]}
+
+
 def diversity(
     codes: NDArray[np.int64],
     leaves: NDArray[np.int64],

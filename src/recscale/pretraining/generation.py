@@ -27,7 +27,7 @@ from recscale.errors import UserError, run_command
 from recscale.item_ids import catalogue
 from recscale.item_ids.trie import Trie
 from recscale.logs import logger
-from recscale.pretraining.answers import diversity, hits
+from recscale.pretraining.answers import diversity, hits, top_categories
 from recscale.pretraining.beam_search import BeamSearch
 from recscale.pretraining.prompts import Prompts, codes_of, read_run, read_search
 from recscale.ranking.sequences import item_counts
@@ -150,9 +150,11 @@ def table_rows(
     targets: NDArray[np.int64] | None,
     trie: Trie,
     category: NDArray[np.int64],
+    top: NDArray[np.int64],
 ) -> pd.DataFrame:
     """Columns of the contract `generation` that do not name the search; no `targets`: no hits."""
     frame = diversity(answers.codes, answers.leaves, shown, trie, category)
+    frame = frame.assign(**top_categories(answers.leaves, shown, trie, top))
     if targets is None:
         names = hits(answers.codes[:0], answers.codes[:0, 0], np.ones(0, dtype=np.int64))
         found: dict[str, Any] = {"target": None, **dict.fromkeys(names, np.nan)}
@@ -169,8 +171,10 @@ def table_rows(
     return frame.astype({"target": "Int64"})
 
 
-def categories_of(items: catalogue.Catalogue, trie: Trie) -> NDArray[np.int64]:
-    """The leaf category of each row of the trie.
+def categories_of(
+    items: catalogue.Catalogue, trie: Trie
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The leaf and the top category of each row of the trie.
 
     Raises:
         UserError: the table of items lacks one that has a semantic id.
@@ -180,7 +184,7 @@ def categories_of(items: catalogue.Catalogue, trie: Trie) -> NDArray[np.int64]:
     rows = order[np.minimum(place, len(order) - 1)]
     if (items.item_ids[rows] != trie.item_ids).any():
         raise UserError("--items lacks items of --item-ids", "pass the tables of one run")
-    return items.leaf[rows]
+    return items.leaf[rows], items.top[rows]
 
 
 def evaluate(
@@ -190,6 +194,7 @@ def evaluate(
     sets: dict[str, tuple[Histories, NDArray[np.int64] | None]],
     popular: NDArray[np.int64],
     category: NDArray[np.int64],
+    top: NDArray[np.int64],
     settings: GenerationSettings,
 ) -> pd.DataFrame:
     """The table `generation` without the columns that name the run.
@@ -197,7 +202,7 @@ def evaluate(
     Args:
         sets: histories and next items (None: unknown) by name.
         popular: leaves, most popular first.
-        category: of each row of the trie.
+        category, top: leaf and top category of each row of the trie.
     """
     trie, parts = prompts.trie, []
     for name, (histories, targets) in sets.items():
@@ -219,7 +224,7 @@ def evaluate(
                     "search": how,
                     "beams": beams,
                 }
-                rows = table_rows(answers, shown, targets, trie, category)
+                rows = table_rows(answers, shown, targets, trie, category, top)
                 parts.append(rows.assign(**labels))
         log.info("%s: %d histories", name, len(histories))
     return pd.concat(parts, ignore_index=True)
@@ -242,7 +247,7 @@ def main() -> None:
     torch.set_num_threads(settings.threads)
     prompts = Prompts(options.tokenizer, Trie.read(options.item_ids), settings.length)
     items = catalogue.read(options.items)
-    category = categories_of(items, prompts.trie)
+    category, top = categories_of(items, prompts.trie)
     popular = popular_leaves(options.train, prompts.trie, settings.beams)
     sets: dict[str, tuple[Histories, NDArray[np.int64] | None]] = {}
     for name in ANSWERED[:2]:
@@ -253,7 +258,7 @@ def main() -> None:
     sets["random"] = random_histories(sets[ANSWERED[0]][0], trained, settings.seed), None
     run, folder = read_run(options.manifest)
     search, device = read_search(folder, prompts.vocabulary, settings.precision, settings.device)
-    table = evaluate(search, device, prompts, sets, popular, category, settings)
+    table = evaluate(search, device, prompts, sets, popular, category, top, settings)
     named = table.assign(run=run["run"], size=run["size"], seed=run["seed"])
     files.write_table(named, options.generation, "generation")
 
