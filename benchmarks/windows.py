@@ -97,9 +97,9 @@ def strings(domain: str, folder: Path) -> list[str]:
 def one_run(domain: str, folder: Path, tokenizer_folder: Path) -> None:
     """The child process: seconds and tokens of the bare library and of ours."""
     from recscale import files
-    from recscale.curriculum import packing, windows
+    from recscale.curriculum import packing, token_pieces, windows
 
-    tokenizer = windows.read_tokenizer(tokenizer_folder)
+    tokenizer = token_pieces.read_tokenizer(tokenizer_folder)
     vocabulary = files.read_json(tokenizer_folder / "manifest.json")
     texts = strings(domain, folder)
     began = time.perf_counter()

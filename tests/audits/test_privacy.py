@@ -1,4 +1,4 @@
-"""Copies, membership and thresholds where the answer is known, and the audit of a small log."""
+"""Copies and thresholds where the answer is known, and the audit of a small log."""
 
 from __future__ import annotations
 
@@ -12,21 +12,14 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from recscale import files
-from recscale.audits import anonymity, privacy
+from recscale.audits import anonymity, members, privacy
 from recscale.audits.copying import Difference, Holders, per_user
-from recscale.audits.histories import Items, read_histories
-from recscale.audits.membership import Round, Successors, areas, likelihood, mean_area
+from recscale.audits.histories import Items
+from recscale.audits.sample import Settings, take_sample
 from recscale.errors import UserError
-from recscale.ranking.sequences import Sequences
 
 from . import audited_log
-
-
-def sequences(rows: list[list[int]]) -> Sequences:
-    return Sequences.from_lengths(
-        np.array([i for row in rows for i in row], dtype=np.int64),
-        np.array([len(row) for row in rows], dtype=np.int64),
-    )
+from .item_sequences import sequences
 
 
 def contains(row: list[int], part: list[int]) -> bool:
@@ -60,60 +53,6 @@ def test_the_difference_is_of_as_many_users_and_honest_about_nothing():
     assert found.interval(0.95).low == pytest.approx(found.estimate)
     none = Difference.of(np.zeros(10), np.zeros(10), 100, 50, random).interval(0.95)
     assert none.low < 0 < none.high < 0.05
-
-
-@hypothesis_settings(deadline=None)
-@given(
-    st.lists(
-        st.tuples(st.integers(0, 4), st.sampled_from([-1, 0, 1]), st.integers(0, 3)), min_size=4
-    )
-)
-def test_the_area_counts_pairs_with_ties_as_halves(rows):
-    scores, sides, weights = (np.array(column) for column in zip(*rows, strict=True))
-    inside, outside = sides == 1, sides == 0
-    if not (weights[inside].sum() and weights[outside].sum()):
-        return
-    total = 0.0
-    for a, wa in zip(scores[inside], weights[inside], strict=True):
-        for b, wb in zip(scores[outside], weights[outside], strict=True):
-            total += wa * wb * ((a > b) + 0.5 * (a == b))
-    expected = total / (weights[inside].sum() * weights[outside].sum())
-    found = areas(Round(scores.astype(float), sides), weights[:, None].astype(float))
-    assert found[0] == pytest.approx(expected)
-
-
-def test_scores_that_are_no_number_are_left_out():
-    found = Round(np.array([3.0, np.nan, 1.0]), np.array([1, 0, 0]))
-    assert areas(found, np.ones((3, 1)))[0] == 1.0
-
-
-def test_sequences_that_know_no_user_tell_nothing_and_copies_tell_all():
-    random = np.random.default_rng(6)
-    users, items = 300, 60
-    # Everybody has favourites of their own, so that likelihoods can tell people apart.
-    rows = [random.choice(random.integers(0, items, 6), 30).tolist() for _ in range(users)]
-    histories = sequences(rows)
-    members = random.random(users) < 0.5
-    noise = sequences([random.integers(0, items, 8).tolist() for _ in range(2000)])
-    copies = histories.take(np.flatnonzero(members))
-    found = {}
-    for name, model in (("noise", noise), ("copies", copies)):
-        scores = likelihood(histories, Successors.of(model, items))
-        area, drawn = mean_area([Round(scores, members.astype(int))], 200, random)
-        found[name] = area, np.quantile(drawn, [0.025, 0.975])
-    assert found["noise"][1][0] < 0.5 < found["noise"][1][1]
-    assert found["copies"][1][0] > 0.9
-
-
-def test_probabilities_of_what_follows_sum_to_one():
-    model = Successors.of(sequences([[0, 1, 2], [1, 1, 3], [0, 0]]), 5)
-    everything = np.arange(5)
-    for first in range(5):
-        total = np.exp(model.log_probability(np.full(5, first), everything)).sum()
-        assert total == pytest.approx(1)
-    lone = likelihood(sequences([[2], [0, 1]]), model)
-    assert np.isnan(lone[0])
-    assert lone[1] == pytest.approx(model.log_probability(np.array([0]), np.array([1]))[0])
 
 
 def test_thresholds_cost_rules_items_and_what_they_lead_to():
@@ -152,30 +91,6 @@ def test_what_is_beyond_the_cutoff_is_not_found(monkeypatch):
     assert found["anonymity_recall", "1 user"].found.estimate == 0.5
 
 
-def test_halves_are_each_members_in_turn():
-    users = np.arange(1000)
-    first, second, third = (privacy.halve(users, number, 1) for number in range(3))
-    assert (first ^ second).all()
-    assert 400 < first.sum() < 600
-    assert (first != third).any()
-
-
-def test_those_who_calibrate_are_half_of_the_kept_out_and_not_scored(audited):
-    folder, paths = audited
-    items = Items.read(paths["items"])
-    histories = read_histories(paths["events"], audited_log.UNTIL, items)
-    sample = privacy.Sample(histories, items, paths["items"], folder)
-    members = privacy.halve(histories.users, 0, 1)
-    found = privacy.scored(sample, members, histories.items, 0, 1)
-    sides = found["membership_auc"].sides
-    np.testing.assert_array_equal(sides == 1, members)
-    assert 0.3 < (sides == -1).sum() / (~members).sum() < 0.7
-    # Their own histories calibrate them: what is left tells less of them than of others.
-    calibrated = found["membership_auc"].scores
-    assert calibrated[sides == -1].mean() < calibrated[sides == 0].mean()
-    assert (found["membership_auc_plain"].scores != calibrated).all()
-
-
 @pytest.fixture(scope="module")
 def audited(tmp_path_factory):
     folder = tmp_path_factory.mktemp("privacy")
@@ -199,8 +114,8 @@ def test_the_audit_of_a_small_log(audited, call):
     found = run(call, folder, paths)
     values = found.set_index(["measure", "group"])["value"]
     assert values["fewest_users", "training rules"] == 7  # the held-out rule has two
-    members = privacy.halve(np.arange(audited_log.USERS), 0, audited_log.SEED)
-    assert values["kept_out_users", "real log"] == (~members).sum()
+    inside = members.halve(np.arange(audited_log.USERS), 0, audited_log.SEED)
+    assert values["kept_out_users", "real log"] == (~inside).sum()
     # Stretches of members' histories copy members, and nobody else.
     assert values["copied_3_kept_out", "real stretches"] == 0
     assert values["copied_3_members", "real stretches"] > 0.5
@@ -234,11 +149,11 @@ def test_rules_without_training_rules_are_refused(audited, tmp_path, call):
 
 def test_next_items_are_of_audited_users_alone(audited):
     folder, paths = audited
-    settings = privacy.Settings(3, audited_log.UNTIL, None, 10, None, None)
+    settings = Settings(3, audited_log.UNTIL, None, 10, None, None)
     some = np.arange(0, audited_log.USERS, 5)
     target = folder / "some"
     target.mkdir()
-    sample = privacy.take_sample(paths["events"], paths["items"], some, settings, target)
+    sample = take_sample(paths["events"], paths["items"], some, settings, target)
     found = privacy.next_items(sample, paths["histories"], 3)
     assert len(found.targets) == len(some)
     table = files.read_table(paths["histories"], "histories").set_index("user_id")

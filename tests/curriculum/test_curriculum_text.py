@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from recscale import files
-from recscale.curriculum import general_text, templates, tokenizer, windows
+from recscale.curriculum import general_text, templates, token_pieces, tokenizer
 from recscale.errors import UserError
 from small_tokenizer import small_tokenizer
 
@@ -64,7 +64,7 @@ def test_text_has_the_same_tokens_however_many_rec_tokens_there_are(tmp_path):
         described = tokenizer.build(settings, text, tmp_path / str(rec_tokens))
         words = tokenizer.load(str(tmp_path / str(rec_tokens))).get_vocab()
         vocabularies.append({w: n for w, n in words.items() if n < described["base_vocabulary"]})
-        bare = windows.read_tokenizer(tmp_path / str(rec_tokens))
+        bare = token_pieces.read_tokenizer(tmp_path / str(rec_tokens))
         encoded.append([bare.encode(t).ids for t in (*text, "the RECORD of REC in 1.25")])
         manifests.append(described)
     assert vocabularies[0] == vocabularies[1]
@@ -92,7 +92,7 @@ def test_a_held_out_document_teaches_the_tokenizer_nothing(loaded):
 
 def test_it_is_a_qwen2_tokenizer_and_windows_read_it_alike(folder, loaded):
     assert type(loaded).__name__ == "Qwen2Tokenizer"
-    bare = windows.read_tokenizer(folder)
+    bare = token_pieces.read_tokenizer(folder)
     for text in (templates.history([CODES] * 2), "naïve café 123\n\n  x", "don't"):
         same = loaded(text, add_special_tokens=False)["input_ids"]
         assert bare.encode(text, add_special_tokens=False).ids == same

@@ -13,7 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recscale import files
-from recscale.curriculum import packing, sentences, templates, windows
+from recscale.curriculum import (
+    packing,
+    sentences,
+    templates,
+    token_pieces,
+    token_shards,
+    windows,
+)
 from recscale.curriculum.token_pieces import ItemCodes, Pieces, number_text, printed_digits
 from recscale.errors import UserError
 from recscale.item_ids.text import item_texts
@@ -44,7 +51,7 @@ def folder(tmp_path_factory):
 def how(folder, request):
     """What makes sentences, with the paper's wording only or with all."""
     vocabulary = files.read_json(folder / "manifest.json")
-    return sentences.Sentences(windows.read_tokenizer(folder), vocabulary, 3, request.param)
+    return sentences.Sentences(token_pieces.read_tokenizer(folder), vocabulary, 3, request.param)
 
 
 def codes_of(number: int) -> np.ndarray:
@@ -116,7 +123,7 @@ def test_assembled_items_equal_tokenised_sentences(how):
 
 def test_wordings_are_mixed_evenly_and_depend_on_the_row_alone(folder):
     vocabulary = files.read_json(folder / "manifest.json")
-    bare = windows.read_tokenizer(folder)
+    bare = token_pieces.read_tokenizer(folder)
     many = sentences.Sentences(bare, vocabulary, 3, templates.WORDINGS)
     wording = many.wording(np.arange(5000))
     assert np.bincount(wording).min() > 800
@@ -266,16 +273,64 @@ def test_the_windows_of_walks_do_not_depend_on_shards_and_threads(tmp_path, comm
 
 
 def test_general_text_is_read_row_group_by_row_group(tmp_path, command):
-    texts = pd.DataFrame({"text": [f"text number {n}" for n in range(300)], "part": "train"})
-    texts.loc[::3, "part"] = "base"
-    schema = pa.schema([pa.field("text", pa.string(), False), pa.field("part", pa.string(), False)])
-    rows = pa.Table.from_pandas(texts, schema=schema, preserve_index=False)
-    files.write_record_batches(rows.to_batches(50), tmp_path / "d.parquet", "documents")
+    write_documents(tmp_path / "d.parquet", 300, 50)
     train, described = command("general", "train", tmp_path / "d.parquet")
     assert described["documents_available"] == 200
     assert described["documents"] + 1 >= 200
     base, _ = command("general", "base", tmp_path / "d.parquet")
     assert len(base) < len(train)
+
+
+@pytest.fixture
+def sharded(tmp_path, call, folder):
+    """Tokenise the documents of a part in some shards; returns the files of tokens."""
+
+    def run(part, shards):
+        paths = [tmp_path / f"{part}-{shards}-{shard}.npy" for shard in range(shards)]
+        for shard, path in enumerate(paths):
+            options = ["--documents", tmp_path / "d.parquet", "--part", part]
+            options += ["--tokenizer", folder, "--shard", shard, "--shards", shards]
+            options += ["--tokens", path, "--offsets", path.with_suffix(".offsets.npy")]
+            told = json.dumps({"seed": WINDOWS.seed})
+            call(token_shards.main, *options, "--threads", 1, "--settings", told)
+        return paths
+
+    return run
+
+
+def write_documents(path, rows, at_once):
+    """General text in row groups of so many documents; every third is of the base model's."""
+    texts = pd.DataFrame({"text": [f"text number {n}" for n in range(rows)], "part": "train"})
+    texts.loc[::3, "part"] = "base"
+    schema = pa.schema([pa.field("text", pa.string(), False), pa.field("part", pa.string(), False)])
+    table = pa.Table.from_pandas(texts, schema=schema, preserve_index=False)
+    files.write_record_batches(table.to_batches(at_once), path, "documents")
+
+
+@pytest.mark.parametrize("part", ["train", "base"])
+@pytest.mark.parametrize("shards", [1, 3, 8])
+def test_windows_of_token_shards_are_those_of_the_text(tmp_path, command, sharded, part, shards):
+    write_documents(
+        tmp_path / "d.parquet", 301, 50
+    )  # seven row groups, so one of 8 shards is empty
+    whole, described = command("general", part, tmp_path / "d.parquet")
+    paths = sharded(part, shards)
+    parts, same_described = command(
+        "general", part, tmp_path / "d.parquet", options=["--token-shards", *paths]
+    )
+    assert (whole == parts).all() and described == same_described
+
+
+def test_broken_token_shards_are_named(tmp_path, command, sharded):
+    write_documents(tmp_path / "d.parquet", 60, 20)
+    first, second = sharded("train", 2)
+    first.with_suffix(".offsets.npy").write_bytes(second.with_suffix(".offsets.npy").read_bytes())
+    told = ["--token-shards", first, second]
+    with pytest.raises(UserError, match=r"train-2-0.offsets.npy is of another shard"):
+        command("general", "train", tmp_path / "d.parquet", options=told)
+    first.write_bytes(b"no array")
+    with pytest.raises(UserError, match=r"train-2-0.npy cannot be read"):
+        command("general", "train", tmp_path / "d.parquet", options=told)
 
 
 def test_a_domain_that_fills_no_window_is_named(tmp_path, command):

@@ -16,7 +16,7 @@ import pytest
 from recscale import files
 from recscale.contracts import CONTRACTS
 from recscale.errors import UserError
-from recscale.item_ids import embeddings, text_embeddings
+from recscale.item_ids import embeddings, join_embeddings, text_embeddings
 from recscale.item_ids.encoders import TfidfSvd, unit_rows
 from recscale.item_ids.resumable_array import ResumableArray
 
@@ -126,6 +126,31 @@ def test_batches_and_reruns_give_the_same_bytes(tmp_path, monkeypatch):
         whole = found
     np.save(tmp_path / "again.npy", np.load(tmp_path / "embeddings.npy"))
     assert (tmp_path / "again.npy").read_bytes() == whole
+
+
+@pytest.mark.parametrize("shards", [2, 3, 7])
+def test_joined_shards_have_the_bytes_of_one_job(tmp_path, call, shards):
+    items = catalogue(113)  # four blocks: some of 7 shards are empty
+    embed(items, tmp_path)
+    whole = [(tmp_path / f"embeddings.{kind}").read_bytes() for kind in ("npy", "json")]
+    parts = [tmp_path / f"{shard}.npy" for shard in range(shards)]
+    cards = [part.with_suffix(".json") for part in parts]
+    for shard, (part, card) in enumerate(zip(parts, cards, strict=True)):
+        embeddings.embed(tmp_path / "items.parquet", part, card, SETTINGS, shard, shards)
+    joined = tmp_path / "joined.npy"
+    told = ["--embeddings", joined, "--card", joined.with_suffix(".json")]
+    call(join_embeddings.main, "--shards", *parts, "--cards", *cards, *told)
+    assert [joined.read_bytes(), joined.with_suffix(".json").read_bytes()] == whole
+    # Shards that do not belong together are named.
+    np.save(parts[-1], np.zeros((5, 8), dtype=np.float16))
+    with pytest.raises(UserError, match=rf"{shards - 1}.npy has the shape \(5, 8\), its card says"):
+        call(join_embeddings.main, "--shards", *parts, "--cards", *cards, *told)
+    other = {**files.read_json(cards[0]), "dimensions": 9}
+    files.write_json(other, cards[-1])
+    with pytest.raises(UserError, match=r"json has dimensions 9, .* has 8"):
+        call(join_embeddings.main, "--shards", *parts, "--cards", *cards, *told)
+    with pytest.raises(UserError, match=r"1 --shards and"):
+        call(join_embeddings.main, "--shards", parts[0], "--cards", *cards, *told)
 
 
 def test_no_more_than_a_block_of_texts_is_read_at_once(tmp_path, monkeypatch):

@@ -19,8 +19,8 @@ from recscale.scaling.repetition import (
     fit_repetition,
     fit_runs,
     main,
-    points_of,
 )
+from recscale.scaling.repetition_points import points_of
 from recscale.tables.run_curves import read_curves
 
 CHOSEN = Settings(burn_in=0.06, pool="token_weighted")

@@ -64,6 +64,23 @@ def test_students_interval_by_hand():
     assert found["l_inf"].low == pytest.approx(found["l_inf"].high)
 
 
+def test_a_law_on_its_bound_leaves_the_interval_open(tokens):
+    """A loss that falls faster than any law with a floor: least squares ends at L_inf = 0."""
+    curves = []
+    for seed in range(3):
+        noise = 1e-3 * np.random.default_rng(seed).normal(size=14)
+        curves.append((tokens, 3 - 0.3 * np.log(tokens / 4e9) ** 1.3 / 2 + noise))
+    laws = [fit_power_law(*curve) for curve in curves]
+    assert [law.l_inf for law in laws] == [0, 0, 0]
+    for found in (over_runs(laws)["l_inf"], *clustered(curves, laws).values()):
+        assert found.estimate is not None and found.low is None and found.high is None
+    assert clustered(curves, laws)["l_inf"].estimate == 0
+    assert over_runs(laws)["alpha"].low < over_runs(laws)["alpha"].high
+    # One seed off the bound is spread that may be told.
+    other = fit_power_law(tokens, 0.6 + 0.3 * (tokens / 1e10) ** -0.5)
+    assert over_runs([*laws, other])["l_inf"].low < 0 < over_runs([*laws, other])["l_inf"].high
+
+
 def test_one_run_or_a_run_without_a_law_gives_no_interval(tokens, planted):
     law = fit_power_law(tokens, planted(tokens, noise=0.001))
     rises = planted(tokens) + 0.1 * np.maximum(0, np.log(tokens / 20e9))

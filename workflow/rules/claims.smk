@@ -10,6 +10,10 @@ TRAINED_AND_SEEDS = [run for run in EVERY_RUN if run.split("-seed")[0] in TRAINE
 AUDITS = [f"{RESULTS}/audits/{audit}.csv" for audit in ["bias", "fidelity", "privacy"]]
 # The run whose answers Section 8 is judged by: the largest model on the full mixture.
 ANSWERING = "size4-full"
+# Verdicts with the controls, shown where ours are open; none where no reference is committed.
+REFERENCE_LEDGER = [
+    ledger for ledger in [f"{REFERENCE}/claims/verdicts_controls.csv"] if Path(ledger).is_file()
+]
 
 
 rule claims:
@@ -26,6 +30,7 @@ rule claims:
         quality=QUALITY,
         generation=expand(rules.answers.output[0], run=ANSWERING),
         audits=AUDITS,
+        reference=REFERENCE_LEDGER,
         code=code("claims.ledger"),
     output:
         report(
@@ -43,17 +48,21 @@ rule claims:
     params:
         rung=RUNG,
         window_length=config["curriculum"]["windows"]["length"],
+        reference=lambda wildcards, input: (
+            f"--reference {input.reference}" if input.get("reference") else ""
+        ),
     shell:
         "python -m recscale.claims.ledger --claims {input.claims} --published {input.published}"
         " --experiments {input.experiments} --window-length {params.window_length}"
         " --ranks {input.ranks} --fits {input.fits} --curves {input.curves}"
         " --training {input.training} --sweep {input.sweep} --quality {input.quality}"
-        " --generation {input.generation} --audits {input.audits}"
+        " --generation {input.generation} --audits {input.audits} {params.reference}"
         " --rung {params.rung} --out {output} > {log} 2>&1"
 
 
 use rule claims as claims_controls with:
-    # The same with the controls: other seeds, and runs that the paper lacks.
+    # The same with the controls: other seeds, and runs that the paper lacks. It shows no reference:
+    # the reference's ledger is collected from here.
     input:
         claims="paper/claims.yaml",
         published="paper/published/claims.csv",

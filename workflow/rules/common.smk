@@ -163,6 +163,8 @@ RUNG = config["rung"]
 SEED = config["seed"]
 RESULTS = f"results/{NAME}"
 PAPER = f"paper/{NAME}"
+# Where committed results of this name are, or are to be.
+REFERENCE = config["reference"] or f"results/reference/{NAME}"
 
 TRAINING_DOMAINS = ["general", "item_text", "cf", "uih"]
 HELD_OUT_DOMAINS = [

@@ -118,6 +118,19 @@ def tokenizer_of(ids):
     return [f"{RESULTS}/tokenizer/{ids}/{name}" for name in names]
 
 
+def token_shards(wildcards):
+    """General text's tokens and offsets, shard by shard, where several jobs make them."""
+    part = {"base": "base", "general": "train"}.get(wildcards.domain)
+    if part is None or GENERAL["shards"] == 1:
+        return []
+    made = rules.token_shard.output
+    return [
+        file.format(ids=wildcards.ids, part=part, shard=shard)
+        for shard in range(GENERAL["shards"])
+        for file in [made.tokens, made.offsets]
+    ]
+
+
 def training_windows_of(ids, domains):
     """Windows and manifest of each of some training domains, written in the ids of a method."""
     return windows_files(f"{RESULTS}/windows/{ids}/train", domains)

@@ -2,29 +2,80 @@
 
 ITEM_ID_CONFIG = config["item_ids"]
 COMPARISON = ITEM_ID_CONFIG["comparison"]
+EMBEDDING = ITEM_ID_CONFIG["embedding"]
+EMBEDDING_SETTINGS = settings(but(EMBEDDING, "shards"), seed=SEED)
 METHODS = ["sae", "sae_general", "rq_kmeans", "rq_vae"]
 
 
-rule embeddings:
-    """Vectors of the items' texts."""
-    input:
-        item_table=rules.data.output.item_table,
-        code=code("item_ids.embeddings"),
-    output:
-        embeddings=f"{RESULTS}/item_ids/embeddings.npy",
-        card=f"{RESULTS}/item_ids/embeddings.json",
-    log:
-        f"logs/embeddings/{NAME}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/embeddings.tsv"
-    conda:
-        "../../envs/item_ids.yaml"
-    params:
-        settings=settings(ITEM_ID_CONFIG["embedding"], seed=SEED),
-    shell:
-        "python -m recscale.item_ids.embeddings --items {input.item_table}"
-        " --embeddings {output.embeddings} --card {output.card}"
-        " --settings {params.settings:q} > {log} 2>&1"
+if EMBEDDING["shards"] == 1:
+
+    rule embeddings:
+        """Vectors of the items' texts."""
+        input:
+            item_table=rules.data.output.item_table,
+            code=code("item_ids.embeddings"),
+        output:
+            embeddings=f"{RESULTS}/item_ids/embeddings.npy",
+            card=f"{RESULTS}/item_ids/embeddings.json",
+        log:
+            f"logs/embeddings/{NAME}.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/embeddings.tsv"
+        conda:
+            "../../envs/item_ids.yaml"
+        params:
+            settings=EMBEDDING_SETTINGS,
+        shell:
+            "python -m recscale.item_ids.embeddings --items {input.item_table}"
+            " --embeddings {output.embeddings} --card {output.card}"
+            " --settings {params.settings:q} > {log} 2>&1"
+
+else:
+
+    rule embedding_shard:
+        """Vectors of the texts of one shard of the items."""
+        input:
+            item_table=rules.data.output.item_table,
+            code=code("item_ids.embeddings"),
+        output:
+            embeddings=f"{RESULTS}/item_ids/embeddings/{{shard}}.npy",
+            card=f"{RESULTS}/item_ids/embeddings/{{shard}}.json",
+        log:
+            f"logs/embedding_shard/{NAME}-{{shard}}.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/embedding_shard-{{shard}}.tsv"
+        wildcard_constraints:
+            shard=r"\d+",
+        conda:
+            "../../envs/item_ids.yaml"
+        params:
+            shards=EMBEDDING["shards"],
+            settings=EMBEDDING_SETTINGS,
+        shell:
+            "python -m recscale.item_ids.embeddings --items {input.item_table}"
+            " --embeddings {output.embeddings} --card {output.card}"
+            " --shard {wildcards.shard} --shards {params.shards}"
+            " --settings {params.settings:q} > {log} 2>&1"
+
+    rule embeddings:
+        """Vectors of the items' texts, joined from their shards."""
+        input:
+            shards=expand(rules.embedding_shard.output.embeddings, shard=range(EMBEDDING["shards"])),
+            cards=expand(rules.embedding_shard.output.card, shard=range(EMBEDDING["shards"])),
+            code=code("item_ids.join_embeddings"),
+        output:
+            embeddings=f"{RESULTS}/item_ids/embeddings.npy",
+            card=f"{RESULTS}/item_ids/embeddings.json",
+        log:
+            f"logs/embeddings/{NAME}.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/embeddings.tsv"
+        conda:
+            "../../envs/item_ids.yaml"
+        shell:
+            "python -m recscale.item_ids.join_embeddings --shards {input.shards}"
+            " --cards {input.cards} --embeddings {output.embeddings} --card {output.card}"
+            " > {log} 2>&1"
 
 
 rule text_embeddings:
@@ -43,7 +94,7 @@ rule text_embeddings:
         "../../envs/item_ids.yaml"
     params:
         settings=settings(
-            ITEM_ID_CONFIG["embedding"], seed=SEED, passages=ITEM_ID_CONFIG["general_passages"]
+            but(EMBEDDING, "shards"), seed=SEED, passages=ITEM_ID_CONFIG["general_passages"]
         ),
     shell:
         "python -m recscale.item_ids.text_embeddings --items {input.item_table}"

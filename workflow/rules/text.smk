@@ -16,7 +16,7 @@ rule general_text:
     conda:
         "../../envs/curriculum.yaml"
     params:
-        settings=settings(but(GENERAL, "download", "software_heritage"), seed=SEED),
+        settings=settings(but(GENERAL, "download", "software_heritage", "shards"), seed=SEED),
     shell:
         "python -m recscale.curriculum.general_text --documents {output.documents}"
         " --manifest {output.manifest} --settings {params.settings:q} > {log} 2>&1"
@@ -49,10 +49,41 @@ rule tokenizer:
         " --settings {params.settings:q} > {log} 2>&1"
 
 
+rule token_shard:
+    """One shard of the tokens of general text: tokenising it is most of the work of packing."""
+    input:
+        documents=rules.general_text.output.documents,
+        tokenizer=rules.tokenizer.output,
+        code=code("curriculum.token_shards"),
+    output:
+        tokens=temp(f"{RESULTS}/windows/{{ids}}/tokens/{{part}}/{{shard}}.npy"),
+        offsets=temp(f"{RESULTS}/windows/{{ids}}/tokens/{{part}}/{{shard}}.offsets.npy"),
+    log:
+        f"logs/token_shard/{NAME}-{{ids}}-{{part}}-{{shard}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/token_shard-{{ids}}-{{part}}-{{shard}}.tsv"
+    wildcard_constraints:
+        ids="|".join(METHODS),
+        part="base|train",
+        shard=r"\d+",
+    conda:
+        "../../envs/curriculum.yaml"
+    params:
+        shards=GENERAL["shards"],
+        settings=settings(seed=SEED),
+    shell:
+        "python -m recscale.curriculum.token_shards --documents {input.documents}"
+        " --part {wildcards.part} --tokenizer $(dirname {input.tokenizer[0]})"
+        " --shard {wildcards.shard} --shards {params.shards} --tokens {output.tokens}"
+        " --offsets {output.offsets} --threads {threads}"
+        " --settings {params.settings:q} > {log} 2>&1"
+
+
 rule training_windows:
     """One training domain or control, packed; `base` is the general text that base models see."""
     input:
         source=lambda wildcards: source_of(wildcards.domain.replace("base", "general"), "train"),
+        tokens=token_shards,
         item_ids=f"{RESULTS}/item_ids/{{ids}}.parquet",
         tokenizer=rules.tokenizer.output,
         code=code("curriculum.windows"),
@@ -70,10 +101,13 @@ rule training_windows:
     params:
         domain=lambda wildcards: wildcards.domain.replace("base", "general"),
         part=lambda wildcards: "base" if wildcards.domain == "base" else "train",
+        tokens=lambda wildcards, input: (
+            f"--token-shards {' '.join(input.tokens[::2])}" if input.tokens else ""
+        ),
         settings=lambda wildcards: training_windows_settings(wildcards.domain),
     shell:
         "python -m recscale.curriculum.windows --domain {params.domain} --part {params.part}"
-        " --source {input.source} --item-ids {input.item_ids}"
+        " --source {input.source} {params.tokens} --item-ids {input.item_ids}"
         " --tokenizer $(dirname {input.tokenizer[0]}) --windows {output.windows}"
         " --manifest {output.manifest} --threads {threads}"
         " --settings {params.settings:q} > {log} 2>&1"

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import BinaryIO
 
 import numba
 import numpy as np
@@ -22,7 +23,7 @@ from recscale import files
 from recscale.curriculum.token_pieces import Pieces
 from recscale.errors import UserError
 
-_HEADER = 128  # bytes of a .npy header of version 1.0 for any shape of two dimensions
+HEADER = 128  # bytes of a .npy header of version 1.0 for any shape of one or two dimensions
 
 
 def pack(
@@ -57,7 +58,7 @@ def pack(
     rest = np.empty(0, dtype=np.uint32)
     last = end_of_text  # a window that begins with an end of text would be padding
     with files.atomic(path) as temporary, open(temporary, "wb") as file:
-        file.write(bytes(_HEADER))
+        file.write(bytes(HEADER))
         for batch in documents:
             read += len(batch.tokens)
             stream, cut, short = batch.tokens, 0, 0
@@ -85,12 +86,7 @@ def pack(
             ends, padding = ends + new_ends, padding + new_padding
             file.write(rest.astype(dtype).tobytes())
             written += length
-        file.seek(0)
-        shape = (written // length, length)
-        header = {"descr": dtype.str, "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(file, header)
-        if file.tell() != _HEADER:
-            raise RuntimeError(f"a .npy header of {file.tell()} bytes, not {_HEADER}")
+        write_header(file, (written // length, length), dtype)
     return {
         "windows": written // length,
         "tokens": written,
@@ -99,6 +95,15 @@ def pack(
         "truncations": truncations,
         "tokens_left_out": read - removed - (written - padding),
     }
+
+
+def write_header(file: BinaryIO, shape: tuple[int, ...], dtype: np.dtype) -> None:
+    """Write the head of a .npy file in the `HEADER` bytes that were kept free for it."""
+    file.seek(0)
+    header = {"descr": dtype.str, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+    if file.tell() != HEADER:
+        raise RuntimeError(f"a .npy header of {file.tell()} bytes, not {HEADER}")
 
 
 def _ends(tokens: NDArray[np.uint32], last: int, end_of_text: int) -> tuple[int, int]:

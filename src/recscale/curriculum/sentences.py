@@ -205,13 +205,23 @@ def walk_documents(
         )
 
 
-def text_documents(path: Path, part: str, how: Sentences, seed: int) -> Iterator[Pieces]:
-    """The documents of general text of one part (base, train, held_out), row group by row group."""
+def text_documents(
+    path: Path, part: str, how: Sentences, seed: int, shard: int = 0, shards: int = 1
+) -> Iterator[Pieces]:
+    """The documents of general text of one part (base, train, held_out), row group by row group.
+
+    A shard is a stretch of the row groups, in the order in which they are drawn: one after the
+    other, shards hold what one process makes.
+    """
     files.read_arrow(path, "documents", ["part"])
     file = pq.ParquetFile(path)
     generator = seeds.generator(seed, "windows")
     order = generator.permutation(file.num_row_groups)
-    for group in progress(order, desc="general text", unit=" row groups"):
+    first, last = (len(order) * end // shards for end in (shard, shard + 1))
+    for group in order[:first]:  # the draws of earlier shards are made, and their texts not read
+        parts = file.read_row_group(int(group), columns=["part"])["part"]
+        generator.permutation(pa.compute.sum(pa.compute.equal(parts, part)).as_py() or 0)
+    for group in progress(order[first:last], desc="general text", unit=" row groups"):
         table = file.read_row_group(int(group), columns=["text", "part"])
         texts = table.filter(pa.compute.equal(table["part"], part))["text"]
         rows = generator.permutation(len(texts))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numba
@@ -42,6 +43,21 @@ class Pieces:
         np.cumsum([len(s) for s in sequences], out=offsets[1:])
         tokens = np.concatenate([np.asarray(s, dtype=np.uint32) for s in [[], *sequences]])
         return cls(tokens, offsets)
+
+
+def read_tokenizer(folder: Path) -> Tokenizer:
+    """The tokenizer of a folder, without transformers, whose import costs more than tokenising.
+
+    Raises:
+        UserError: the folder holds no whole tokenizer.json.
+    """
+    try:
+        return Tokenizer.from_file(str(folder / "tokenizer.json"))
+    except Exception as error:  # tokenizers raises bare Exception for every fault of the file
+        raise UserError(
+            f"{folder / 'tokenizer.json'} is missing or broken ({error})",
+            "delete the folder and run its target again",
+        ) from None
 
 
 def tokenise(tokenizer: Tokenizer, texts: list[str]) -> Pieces:

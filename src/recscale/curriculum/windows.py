@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,8 @@ from tokenizers import Tokenizer
 
 from recscale import files, seeds
 from recscale.contracts import ALL_HELD_OUT, REAL_HISTORIES, TRAINING_DOMAINS, UIH_CONTROLS
-from recscale.curriculum import packing, sentences
-from recscale.curriculum.token_pieces import ItemCodes, Pieces
+from recscale.curriculum import packing, sentences, token_shards
+from recscale.curriculum.token_pieces import ItemCodes, Pieces, read_tokenizer
 from recscale.errors import UserError, run_command
 from recscale.logs import logger
 from recscale.settings import parse
@@ -45,21 +45,6 @@ class Settings:
     tokens: int | None
 
 
-def read_tokenizer(folder: Path) -> Tokenizer:
-    """The tokenizer of a folder, without transformers, whose import costs more than tokenising.
-
-    Raises:
-        UserError: the folder holds no whole tokenizer.json.
-    """
-    try:
-        return Tokenizer.from_file(str(folder / "tokenizer.json"))
-    except Exception as error:  # tokenizers raises bare Exception for every fault of the file
-        raise UserError(
-            f"{folder / 'tokenizer.json'} is missing or broken ({error})",
-            "delete the folder and run its target again",
-        ) from None
-
-
 @dataclass(frozen=True)
 class Documents:
     """A domain's documents, how many there are, and how many were left out for their codes."""
@@ -77,8 +62,11 @@ def documents_of(
     tokenizer: Tokenizer,
     vocabulary: dict[str, Any],
     settings: Settings,
+    shards: Sequence[Path] = (),
 ) -> Documents:
     """The documents of a domain and part (base, train or held_out).
+
+    `shards` hold the tokens of general text, where other jobs made them.
 
     Raises:
         UserError: a file is missing or broken, or an item has no semantic id.
@@ -88,7 +76,11 @@ def documents_of(
     if domain == "general":
         parts = files.read_arrow(source[0], "documents", ["part"])["part"]
         count = parts.to_pandas().eq(part).sum()
-        texts = sentences.text_documents(source[0], part, how, settings.seed)
+        texts = (
+            token_shards.read(shards)
+            if shards
+            else sentences.text_documents(source[0], part, how, settings.seed)
+        )
         return Documents(texts, int(count), 0)
     codes = ItemCodes(files.read_table(item_ids, "item_ids"))
 
@@ -151,6 +143,7 @@ def main() -> None:
     parser.add_argument("--domain", choices=domains, required=True)
     parser.add_argument("--part", choices=["base", "train", "held_out"], required=True)
     parser.add_argument("--source", type=Path, nargs="+", required=True, help="walks: shards")
+    parser.add_argument("--token-shards", type=Path, nargs="*", default=[], help="of general text")
     parser.add_argument("--item-ids", type=Path, required=True)
     parser.add_argument("--tokenizer", type=Path, required=True)
     parser.add_argument("--windows", type=Path, required=True)
@@ -165,7 +158,14 @@ def main() -> None:
     tokenizer = read_tokenizer(arguments.tokenizer)
     domain, part = arguments.domain, arguments.part
     documents = documents_of(
-        domain, part, arguments.source, arguments.item_ids, tokenizer, described, settings
+        domain,
+        part,
+        arguments.source,
+        arguments.item_ids,
+        tokenizer,
+        described,
+        settings,
+        arguments.token_shards,
     )
     began = time.monotonic()
     with files.atomic(arguments.windows) as temporary:

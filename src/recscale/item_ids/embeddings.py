@@ -2,6 +2,9 @@
 
 Neither the texts nor the vectors of a catalogue need to fit in memory. TF-IDF with SVD is fitted on
 training items only, so that the text of a held-out item changes no other item's vector.
+
+Several jobs can each encode a shard of whole blocks; `recscale.item_ids.join_embeddings` joins them
+to the bytes that one job writes.
 """
 
 from __future__ import annotations
@@ -175,11 +178,14 @@ def encode_finite(encoder: Encoder, texts: list[str], ids: Sequence[int], what: 
     return vectors
 
 
-def embed(items: Path, embeddings: Path, card: Path, settings: Settings) -> None:
-    """Write the vectors of all items in the order of their table, and a card.
+def embed(
+    items: Path, embeddings: Path, card: Path, settings: Settings, shard: int = 0, shards: int = 1
+) -> None:
+    """Write the vectors of a shard of the items (of all) in the order of their table, and a card.
 
     The array has shape (items, dimensions), float16, rows of unit length. An item of which the
-    encoder knows no word gets the encoder's fallback and is counted in the card.
+    encoder knows no word gets the encoder's fallback and is counted in the card. A block belongs to
+    the shard in whose part of the table it begins, so a shard can be empty.
 
     Raises:
         UserError: a wrong setting, an item without text, a model that cannot be loaded, or a vector
@@ -189,15 +195,21 @@ def embed(items: Path, embeddings: Path, card: Path, settings: Settings) -> None
     total = check_texts(items)
     encoder = make_encoder(settings, items)
     origin = made_from(settings, encoder, items)
+    if shards > 1:
+        origin["shard"] = [shard, shards]
     columns = ["item_id", *TEXT_COLUMNS]
     with (
         ResumableArray(embeddings, encoder.dimensions, np.float16, origin) as array,
-        progress(total=total, initial=array.inputs, desc="embedding", unit=" items") as bar,
+        progress(
+            total=total // shards, initial=array.inputs, desc="embedding", unit=" items"
+        ) as bar,
     ):
-        read = 0
+        begin = read = 0
         for batch in files.read_batches(items, columns, settings.rows_of_a_block):
-            read += batch.num_rows
-            if read <= array.inputs:
+            is_of_shard = begin * shards // total == shard
+            begin += batch.num_rows
+            read += batch.num_rows if is_of_shard else 0
+            if not is_of_shard or read <= array.inputs:
                 continue
             ids = batch.column("item_id").to_pylist()
             vectors = encode_finite(encoder, texts_of(batch), ids, "item_id")
@@ -214,6 +226,7 @@ def embed(items: Path, embeddings: Path, card: Path, settings: Settings) -> None
             "items": array.rows,
             "dimensions": encoder.dimensions,
             "method": settings.method,
+            "items_without_known_words": 0,  # of a shard without a block
             **array.counts,
             **origin["encoder"],
         }
@@ -233,13 +246,21 @@ def main() -> None:
     parser.add_argument("--items", type=Path, required=True)
     parser.add_argument("--embeddings", type=Path, required=True)
     parser.add_argument("--card", type=Path, required=True)
+    parser.add_argument("--shard", type=int, default=0, help="which shard of the items")
+    parser.add_argument("--shards", type=int, default=1)
     parser.add_argument("--settings", required=True)
     arguments = parser.parse_args()
+    if not 0 <= arguments.shard < arguments.shards:
+        raise UserError(
+            f"--shard is {arguments.shard} of {arguments.shards}", "shards are numbered from 0"
+        )
     embed(
         arguments.items,
         arguments.embeddings,
         arguments.card,
         parse(Settings, arguments.settings),
+        arguments.shard,
+        arguments.shards,
     )
 
 

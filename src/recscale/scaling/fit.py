@@ -1,12 +1,14 @@
 """Fit the scaling law to every held-out domain of a run (Tables 4 and 6).
 
 Command: `python -m recscale.scaling.fit --curves curves.parquet --out fits.csv --residuals
-residuals.parquet --settings JSON`.
+residuals.parquet --settings JSON`. With `--short` a curve may have fewer than three evaluations
+after the burn-in, as a branch of a longer run has; it gets the status too_few_points.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from recscale import files, settings
 from recscale.contracts import CONTRACTS, HELD_OUT_DOMAINS, REAL_HISTORIES
 from recscale.errors import UserError, run_command
 from recscale.logs import logger
+from recscale.scaling.checks import check_curves
 from recscale.scaling.onset import find_onset
 from recscale.scaling.power_law import MIN_POINTS, Status
 from recscale.scaling.projection import Array
@@ -26,6 +29,7 @@ POOLS = {
     "cf": ("cf_both_seen", "cf_one_unseen", "cf_both_unseen"),
     "uih": ("uih_ood", "uih_full_graph"),
 }
+FEWEST_POINTS = 3  # as many as parameters; from here to MIN_POINTS a status says that it is few
 ONSET = ("onset_tokens", "onset_repeats")
 COLUMNS = (
     *("run", "size", "seed", "domain", "recipe", "l_inf", "a", "alpha", "d0"),
@@ -138,7 +142,7 @@ def curves_of_runs(curves: pd.DataFrame, chosen: Settings, where: str) -> list[D
     empty curve of it.
 
     Raises:
-        UserError: a loss is missing or not positive, or an evaluation appears twice.
+        UserError: as `check_curves`.
     """
     check_curves(curves, where)
     found = []
@@ -155,6 +159,31 @@ def curves_of_runs(curves: pd.DataFrame, chosen: Settings, where: str) -> list[D
             used = tokens >= chosen.burn_in * budget
             found.append(DomainCurve(keys, tokens, repeats, loss, used))
     return found
+
+
+def require_points(curves: Sequence[DomainCurve], where: str) -> None:
+    """Refuse a curve with fewer evaluations after the burn-in than the law has parameters.
+
+    A domain that a run was never evaluated on is allowed.
+
+    Raises:
+        UserError: names the file, run and domain; or the file and run, where no domain was
+            evaluated after step 0.
+    """
+    for curve in curves:
+        n = int(curve.used.sum())
+        if len(curve.tokens) and n < FEWEST_POINTS:
+            raise UserError(
+                f"{where} has {n} evaluation(s) after the burn-in in run {curve.keys['run']}, "
+                f"domain {curve.keys['domain']}; a law with {FEWEST_POINTS} parameters needs as "
+                "many",
+                "finish the run, raise pretraining.evaluations or lower scaling.burn_in",
+            )
+    if not any(len(curve.tokens) for curve in curves):
+        raise UserError(
+            f"{where} has no evaluation of run {curves[0].keys['run']} after step 0",
+            "finish the run",
+        )
 
 
 def fit_runs(curves: pd.DataFrame, chosen: Settings, where: str) -> pd.DataFrame:
@@ -235,33 +264,6 @@ def _residuals(curve: DomainCurve, fit: Fit) -> pd.DataFrame:
     )
 
 
-def check_curves(curves: pd.DataFrame, where: str) -> None:
-    """Refuse a table of curves that has no rows, a bad loss or an evaluation twice.
-
-    Raises:
-        UserError: names the file, run, domain and tokens.
-    """
-    if curves.empty:
-        raise UserError(f"{where} has no rows", "rerun the pre-training run that writes it")
-    loss = curves["loss"].to_numpy(float)
-    bad = np.flatnonzero(~np.isfinite(loss) | (loss <= 0))
-    bad = bad[curves["token_class"].to_numpy()[bad] == "all"]
-    if len(bad):
-        row = curves.iloc[bad[0]]
-        raise UserError(
-            f"{where} has the loss {row['loss']} in run {row['run']}, domain {row['domain']}, "
-            f"at {row['tokens']} tokens",
-            "the run diverged or its evaluation is broken: lower its learning rate or rerun it",
-        )
-    repeated = curves.duplicated(["run", "domain", "tokens", "token_class"])
-    if repeated.any():
-        row = curves[repeated].iloc[0]
-        raise UserError(
-            f"{where} has run {row['run']}, domain {row['domain']} twice at {row['tokens']} tokens",
-            "delete it and rerun the run that writes it",
-        )
-
-
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -269,10 +271,16 @@ def main() -> None:
     parser.add_argument("--out", required=True, type=Path, help="fits.csv")
     parser.add_argument("--residuals", type=Path, help="residuals.parquet; left out: not written")
     parser.add_argument("--settings", required=True, help="JSON: burn_in, pool")
+    parser.add_argument(
+        "--short", action="store_true", help="let a curve be shorter than three evaluations"
+    )
     arguments = parser.parse_args()
     chosen = settings.parse(Settings, arguments.settings)
     curves = files.read_table(arguments.curves, "curves", CURVE_COLUMNS)
-    fits, residuals = fits_and_residuals(curves, chosen, str(arguments.curves))
+    where = str(arguments.curves)
+    if not arguments.short:
+        require_points(curves_of_runs(curves, chosen, where), where)
+    fits, residuals = fits_and_residuals(curves, chosen, where)
     if arguments.residuals is not None:
         files.write_table(residuals, arguments.residuals, "residuals")
     files.write_csv(fits, arguments.out)

@@ -34,17 +34,12 @@ from scipy.stats import t as student
 from recscale import files, settings
 from recscale.errors import UserError, run_command
 from recscale.logs import logger
+from recscale.scaling.checks import check_curves
+from recscale.scaling.repetition_points import KINDS, points_of
 from recscale.scaling.surface import Array, zoom
-from recscale.tables.run_curves import (
-    FEWEST_POINTS,
-    over_all_tokens,
-    paper_columns,
-    read_curves,
-    turn,
-)
+from recscale.tables.run_curves import over_all_tokens, paper_columns, read_curves
 
 DOMAINS = ("uih_ood", "uih_full_graph", "uih")
-KINDS = ("ends", "curves")
 FEWEST_RUNS = {"ends": 6, "curves": 3}  # four parameters, of which the points of a curve tell some
 MIN_POINTS = 6
 MOST_MISFIT = 3.0  # times the curves' own noise; beyond, the law does not describe the runs
@@ -52,7 +47,6 @@ WORTH = np.geomspace(0.05, 2000.0, 41)  # R*, from nothing to as good as new
 EXPONENTS = np.geomspace(0.01, 5.0, 31)
 EDGE = 1.02  # within this factor of the grid's end is at the end
 CONFIDENCE = 0.95
-NOISE_DEGREE = 3
 
 log = logger("scaling.repetition")
 
@@ -121,59 +115,6 @@ def effective_tokens(seen: Any, unique: Any, worth: Any) -> Array:
     seen, unique = np.asarray(seen, dtype=float), np.asarray(unique, dtype=float)
     repeats = np.maximum(seen / unique - 1, 0)
     return np.minimum(seen, unique) + unique * worth * -np.expm1(-repeats / worth)
-
-
-def points_of(
-    rows: pd.DataFrame, burn_in: float, kind: str
-) -> tuple[pd.DataFrame, dict[str, float], float]:
-    """The points that the law is fitted to.
-
-    Args:
-        rows: run, tokens, domain_tokens, repeats and loss of one domain; runs that see none of its
-            tokens are left out.
-        burn_in: share of a run's tokens before which its points do not count.
-        kind: one of `KINDS`.
-
-    Returns:
-        run, seen (tokens of the domain), unique, loss; for each run that rises again, the repeats
-        at its lowest loss; and the noise of the curves, a share of the loss.
-    """
-    parts, cut, noises = [], {}, []
-    for run, of_run in rows.groupby("run", sort=False):
-        of_run = of_run.sort_values("tokens")
-        late = of_run["tokens"] >= max(burn_in * of_run["tokens"].max(), 1)
-        kept = of_run[late & (of_run["domain_tokens"] > 0)]
-        if kept.empty:
-            continue
-        if len(kept) >= FEWEST_POINTS:
-            noises.append(_noise(kept["tokens"].to_numpy(float), kept["loss"].to_numpy(float)))
-        found = turn(of_run, burn_in)
-        if found.rises:
-            cut[str(run)] = found.repeats
-            kept = kept[kept["tokens"] <= found.tokens]
-        if kind == "ends":
-            kept = kept.iloc[:0] if found.rises else kept.tail(1)
-        parts.append(
-            pd.DataFrame(
-                {
-                    "run": run,
-                    "seen": kept["domain_tokens"].astype(float),
-                    "unique": kept["domain_tokens"] / kept["repeats"],
-                    "loss": kept["loss"],
-                }
-            )
-        )
-    columns = ["run", "seen", "unique", "loss"]
-    table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
-    spread = float(np.sqrt(np.mean(np.square(noises)))) if noises else float("nan")
-    return table, cut, spread
-
-
-def _noise(tokens: Array, loss: Array) -> float:
-    """Standard deviation about a cubic in ln(tokens), which follows a rise; share of the loss."""
-    u = np.log(tokens / tokens[0])
-    residuals = loss - np.polyval(np.polyfit(u, loss, NOISE_DEGREE), u)
-    return float(np.sqrt(residuals @ residuals / (len(loss) - NOISE_DEGREE - 1)) / np.mean(loss))
 
 
 def fit_repetition(rows: pd.DataFrame, domain: str, kind: str, chosen: Settings) -> Repetition:
@@ -335,6 +276,8 @@ def main() -> None:
     parser.add_argument("--settings", required=True, help="JSON: burn_in, pool")
     arguments = parser.parse_args()
     chosen = settings.parse(Settings, arguments.settings)
+    for path in arguments.curves:
+        check_curves(files.read_table(path, "curves"), str(path))
     found = fit_runs(read_curves(arguments.curves), chosen)
     files.write_json([asdict(one) | {"rmse": one.rmse} for one in found], arguments.out)
     for one in found:

@@ -25,7 +25,13 @@ from recscale import files, settings
 from recscale.contracts import LAWS
 from recscale.errors import run_command
 from recscale.logs import logger
-from recscale.scaling.fit import CURVE_COLUMNS, DomainCurve, Settings, curves_of_runs
+from recscale.scaling.fit import (
+    CURVE_COLUMNS,
+    DomainCurve,
+    Settings,
+    curves_of_runs,
+    require_points,
+)
 from recscale.scaling.power_law import ROUNDING, fit_power_law
 from recscale.scaling.projection import Array, Curve, affine_bounded
 
@@ -203,7 +209,9 @@ def main() -> None:
     chosen = settings.parse(Settings, arguments.settings)
     curves = files.read_table(arguments.curves, "curves", CURVE_COLUMNS)
     where = str(arguments.curves)
-    tables = [compare(curve, where) for curve in curves_of_runs(curves, chosen, where)]
+    found = curves_of_runs(curves, chosen, where)
+    require_points(found, where)
+    tables = [compare(curve, where) for curve in found]
     table = pd.concat(tables, ignore_index=True)
     files.write_table(table, arguments.out, "rivals")
     best = table.loc[table["delta_aicc"] == 0, "law"].value_counts()

@@ -28,7 +28,7 @@ from recscale.errors import UserError, run_command
 from recscale.labels import parse_run
 from recscale.logs import logger
 from recscale.scaling import fit
-from recscale.scaling.fit import CURVE_COLUMNS, DomainCurve, curves_of_runs
+from recscale.scaling.fit import CURVE_COLUMNS, DomainCurve, curves_of_runs, require_points
 from recscale.scaling.power_law import CONFIDENCE, PowerLaw, Status, fit_power_law
 from recscale.scaling.projection import ALPHA_GRID, Array, Curve
 
@@ -72,13 +72,17 @@ def over_runs(laws: Sequence[PowerLaw]) -> dict[str, Interval]:
     """Student's t intervals of alpha and L_inf over the fits of two or more seeds.
 
     A fit that is not identified has its say with the value it found: leaving it out would keep the
-    seeds that agree. A run without a law (it rises, or has too few points) leaves no interval.
+    seeds that agree. A run without a law (it rises, or has too few points) leaves no interval. Fits
+    that all end at L_inf = 0 agree because of the bound: L_inf's interval is open.
     """
     found = {}
     for name in BOTH:
         values = [getattr(law, name) for law in laws]
         if len(values) < 2 or None in values:
             found[name] = Interval()
+            continue
+        if name == "l_inf" and not any(values):
+            found[name] = Interval(0.0)
             continue
         interval = over_seeds(np.array(values, dtype=float), CONFIDENCE)
         found[name] = Interval(interval.estimate, interval.low, interval.high)
@@ -92,7 +96,9 @@ def clustered(
 
     At the least-squares solution the residuals plus the linearised law are regressed on its
     Jacobian; the sandwich covariance of that regression lets errors of a run correlate in any way
-    (Liang and Zeger, 1986). With so few clusters, Student's t has runs - 1 degrees of freedom.
+    (Liang and Zeger, 1986). With so few clusters, Student's t has runs - 1 degrees of freedom. On a
+    bound of L_inf or of the searched alpha that linear law is not least-squares' own, and both
+    intervals are open.
 
     Args:
         curves: tokens and loss of each run, each of shape `(n,)`; two runs or more.
@@ -105,6 +111,8 @@ def clustered(
     runs = np.repeat(np.arange(len(curves)), [len(t) for t, _ in curves])
     u = np.log(tokens) - np.mean(np.log(tokens))
     best = Curve(u, loss).minimise(float(loss.min()))
+    if not (0 < best.l_inf < loss.min() and ALPHA_GRID[0] < best.alpha < ALPHA_GRID[-1]):
+        return {"alpha": Interval(best.alpha), "l_inf": Interval(best.l_inf)}
     power = np.exp(-best.alpha * u)
     jacobian = np.column_stack([np.ones_like(u), power, -best.a * power * u])
     lengths = np.linalg.norm(jacobian, axis=0)
@@ -247,7 +255,9 @@ def main() -> None:
     curves: list[DomainCurve] = []
     for path in arguments.curves:
         table = files.read_table(path, "curves", CURVE_COLUMNS)
-        curves += curves_of_runs(table, chosen.of_fits, str(path))
+        found = curves_of_runs(table, chosen.of_fits, str(path))
+        require_points(found, str(path))
+        curves += found
     names = [(curve.keys["run"], curve.keys["domain"]) for curve in curves]
     if len(set(names)) < len(names):
         run = next(run for run, domain in names if names.count((run, domain)) > 1)

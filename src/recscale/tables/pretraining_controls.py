@@ -8,9 +8,8 @@ other seeds are named after the paper's run, as size3-full-seed1.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,75 +18,15 @@ from numpy.typing import NDArray
 from recscale import latex
 from recscale.artefact import Artefact, command_line, each_row, from_arguments
 from recscale.claims.intervals import CONFIDENCE, corrected, over_seeds
-from recscale.contracts import ALL_HELD_OUT, REAL_HISTORIES
+from recscale.contracts import ALL_HELD_OUT
 from recscale.errors import UserError, run_command
-from recscale.labels import DOMAIN_NAMES, KIND_NAMES, PAPER_SIZES, parse_run
+from recscale.labels import DOMAIN_NAMES, KIND_NAMES, parse_run
 from recscale.latex import DASH, fixed
+from recscale.tables.contrasts import CONTRASTS, EQUAL_UIH, FINAL, MEASURES, Contrast
 from recscale.tables.run_curves import read_curves, with_id_losses
 
 SEEDS = 3  # fewer do not carry a claim about a difference (paper/claims.yaml)
 SLOPE = "slope"  # in place of a size: the change of a difference from one size to the next
-UIH = ("uih_ood", "uih_full_graph", REAL_HISTORIES)
-CF = ("cf_both_seen", "cf_one_unseen", "cf_both_unseen")
-MEASURES = {"loss": "all tokens", "loss_id": "id tokens", "loss_per_item": "per item"}
-Place = Literal["final", "equal_uih_tokens"]
-FINAL: Place = "final"
-EQUAL_UIH: Place = "equal_uih_tokens"
-
-
-@dataclass(frozen=True)
-class Contrast:
-    """The loss of one kind of runs minus that of another.
-
-    Attributes:
-        name: of the contrast, in words.
-        first, second: kinds of runs, the part of their names between size and seed.
-        domains: held-out domains compared.
-        sizes: at which sizes; with several, the slope over them as well.
-        at: whether the last losses are compared, or those at equal UIH tokens.
-        measures: of `MEASURES`.
-        claimed: where the paper puts the difference; None where it says nothing.
-    """
-
-    name: str
-    first: str
-    second: str
-    domains: tuple[str, ...]
-    sizes: tuple[str, ...] = ("size3",)
-    at: Place = FINAL
-    measures: tuple[str, ...] = tuple(MEASURES)
-    claimed: Literal["above", "below"] | None = None
-
-
-CONTRASTS = (
-    Contrast("CF helps UIH, as the paper compares", "uih", "cf_uih", UIH, claimed="above"),
-    Contrast(
-        *("CF helps UIH, at equal UIH tokens", "uih", "cf_uih", UIH),
-        at=EQUAL_UIH,
-        claimed="above",
-    ),
-    Contrast("CF helps UIH, repeats matched", "uih_matched", "cf_uih", UIH, claimed="above"),
-    Contrast(
-        *("CF helps UIH, walks that do not repeat", "uih_fresh", "cf_uih", UIH),
-        at=EQUAL_UIH,
-        claimed="above",
-    ),
-    # The paper denies that UIH helps CF, which is a difference of zero: neither side is its own.
-    Contrast("UIH helps CF", "cf", "cf_uih", CF),
-    Contrast(
-        *("real histories in place of walks", "real", "full", ALL_HELD_OUT),
-        sizes=tuple(PAPER_SIZES),
-        claimed="above",
-    ),
-    Contrast("walks on the rewired graph", "rewired", "full", ALL_HELD_OUT),
-    Contrast("curriculum order in place of a mixture", "ordered", "full", ALL_HELD_OUT),
-    Contrast("without general text", "no_general", "full", ("general",), claimed="above"),
-    Contrast(
-        *("RQ-kmeans ids in place of SAE", "rq_kmeans", "full", ALL_HELD_OUT[1:]),
-        measures=("loss_per_item",),
-        claimed="above",
-    ),
-)
 
 
 def compared(curves: pd.DataFrame) -> pd.DataFrame:

@@ -13,10 +13,8 @@ from typing import Any
 
 import pandas as pd
 
-from recscale import latex
 from recscale.artefact import (
     FIT_COLUMNS,
-    Artefact,
     command_line,
     each_row,
     from_arguments,
@@ -24,18 +22,17 @@ from recscale.artefact import (
 )
 from recscale.contracts import TRAINING_DOMAINS
 from recscale.errors import UserError, run_command
-from recscale.labels import DOMAIN_NAMES, FIT_STATUS, parse_run, size_label
-from recscale.latex import count, fixed, interval
+from recscale.labels import parse_run
 from recscale.scaling.onset import find_onset
 from recscale.tables.run_curves import Turn, one_size, paper_columns, read_curves, turn
 from recscale.tables.table5 import drawn, read_ledgers, require_ledger
+from recscale.tables.table6_latex import NOT_FITTED, to_latex
 
 PUBLISHED = (
     *("uih_percent", "uih_tokens_billion", "uih_repeats", "item_text_percent", "cf_percent"),
     *("domain", "l_inf", "alpha"),
 )
 FITTED = ("l_inf", "l_inf_low", "l_inf_high", "alpha", "alpha_low", "alpha_high")
-NOT_FITTED = "not_fitted"
 TURN = (
     *("minimum", "final", "tokens", "repeats"),
     *("tokens_before", "tokens_after", "repeats_before", "repeats_after"),
@@ -171,105 +168,6 @@ def onset_of(rows: pd.DataFrame, burn_in: float, found: Turn) -> dict[str, float
     ends = [*onset.at(tokens), *onset.at(repeats)]
     known = [float("nan") if end is None else end for end in ends]
     return {**dict(zip(ONSET, known, strict=False)), "onset_censored": onset.censored}
-
-
-def _runs(table: pd.DataFrame) -> str:
-    header = [
-        r" & & & \multicolumn{3}{c}{UIH tokens} & \multicolumn{2}{c}{Repeats} "
-        r"& \multicolumn{2}{c}{UIH loss} & \multicolumn{2}{c}{Lowest at} & \\",
-        r"\cmidrule(lr){4-6} \cmidrule(lr){7-8} \cmidrule(lr){9-10} \cmidrule(lr){11-12}",
-        latex.row(
-            [
-                *(r"UIH (\%)", r"Item (\%)", r"CF (\%)"),
-                *("unique", "seen", "paper (B)", "ours", "paper", "lowest", "last"),
-                *("tokens", "repeats", "Rises"),
-            ]
-        ),
-    ]
-    lines = [
-        latex.row(
-            [
-                f"{row.uih_percent:.1f}" + (", full set" if row.uih_set == "full" else ""),
-                fixed(row.item_text_percent, 1),
-                fixed(row.cf_percent, 1),
-                count(row.uih_unique_tokens),
-                count(row.uih_seen_tokens),
-                f"{row.published_uih_tokens_billion:g}",
-                fixed(row.uih_repeats, 1),
-                f"{row.published_uih_repeats:g}",
-                fixed(row.minimum, 3),
-                fixed(row.final, 3),
-                count(row.onset_tokens),
-                f"{fixed(row.onset_repeats, 1)} "
-                f"{interval(row.onset_repeats_low, row.onset_repeats_high, 1)}",
-                "yes" if row.rises else "no",
-            ]
-        )
-        for row in each_row(table[table["domain"] == "uih"])
-    ]
-    return latex.tabular("lrrrrrrrrrrrl", header, [lines])
-
-
-def _laws(table: pd.DataFrame) -> str:
-    l_inf, alpha = r"$L_\infty \downarrow$", r"$\alpha \uparrow$"
-    header = [
-        r"UIH (\%)",
-        *("Domain", l_inf, r"95\,\%", f"paper {l_inf}", alpha, r"95\,\%", f"paper {alpha}", "Fit"),
-    ]
-    groups = []
-    for _, rows in table.groupby("run", sort=False):
-        group: list[str] = []
-        for row in each_row(rows):
-            percent = f"{row.uih_percent:.1f}" + (", full set" if row.uih_set == "full" else "")
-            group.append(
-                latex.row(
-                    [
-                        percent if not group else "",
-                        DOMAIN_NAMES[row.domain],
-                        fixed(row.l_inf, 2),
-                        interval(row.l_inf_low, row.l_inf_high, 2),
-                        f"{row.published_l_inf:.2f}",
-                        fixed(row.alpha, 3),
-                        interval(row.alpha_low, row.alpha_high, 3),
-                        f"{row.published_alpha:.3f}" + mark(row.rises, row.published_rises),
-                        says(row.status),
-                    ]
-                )
-            )
-        groups.append(group)
-    return latex.tabular("llrlrrlrl", [latex.row(header)], groups)
-
-
-def mark(rises: bool, published_rises: bool) -> str:
-    """What stands behind the paper's exponent of a curve that rises again, here or in the paper."""
-    marks = [symbol for symbol, is_so in ((r"\dagger", rises), ("*", published_rises)) if is_so]
-    return f"$^{{{','.join(marks)}}}$" if marks else ""
-
-
-def says(status: str) -> str:
-    """The status of a row's fit in words."""
-    known = {**FIT_STATUS, "not_monotone": "rises again", NOT_FITTED: "not fitted"}
-    return known.get(status, latex.escape(status))
-
-
-def to_latex(table: pd.DataFrame, size: str, artefact: Artefact) -> str:
-    """The LaTeX fragment: the runs with their UIH losses, and the fitted laws."""
-    tag, label = f"{artefact.target}, {artefact.tag}", artefact.target
-    where = f"{latex.escape(size_label(size, artefact.rung))}; {latex.escape(artefact.tag)}"
-    first = (
-        f"UIH ratios on the reduced UIH set, below the full one ({where}). Held-out UIH loss in "
-        "nats per token; in brackets the 95\\,\\% interval of the repeats from which the loss "
-        "rises, a dash where no evaluation bounds it (after the last: no rise was seen). Rises: "
-        "the loss rises by more than noise explains."
-    )
-    second = (
-        "Fitted laws $L(D) = L_\\infty + A D^{-\\alpha}$ of the same runs beside the paper's. A "
-        "curve that rises again follows no such law; the paper prints one for it all the same "
-        "($\\dagger$: our run rises again; *: the paper says so of its own)."
-    )
-    return latex.table(tag, label, first, _runs(table), wide=True) + latex.table(
-        tag, f"{label}-laws", second, _laws(table), wide=True
-    )
 
 
 def main() -> None:
