@@ -2,7 +2,9 @@
 
 python benchmarks/artefact_minutes.py [NAME] sums, over the jobs that Snakemake would run for a
 target if nothing were there, the minutes each took when it last ran. Two jobs run at once on two
-cores, so a target takes about half its sum. Prints a table and ends with one line of JSON.
+cores, so a target takes about half its sum. Prints a table and ends with one line of JSON. That
+also holds the seconds of each job, controls included, by the name of its benchmark file: the
+progress line of a run takes its estimate from them.
 """
 
 from __future__ import annotations
@@ -15,18 +17,23 @@ import sys
 from pathlib import Path
 
 TARGETS = [
-    *("table2", "table3", "table4", "table5", "table6", "table7", "table8", "table9"),
-    *("item_id_methods", "ranking_strata", "generation", "next_item_recall"),
+    *(f"table{number}" for number in range(1, 10)),
+    *("item_id_methods", "ranking_strata", "generation", "next_item_recall", "privacy"),
     *(f"fig{number}" for number in range(1, 13)),
-    *("claims", "paper"),
+    *("fidelity", "claims", "verdicts", "paper"),
     "all",
 ]
 
 
-def minutes_of(file: Path) -> float:
-    """Minutes a job took, from its Snakemake benchmark file."""
+def seconds_of(file: Path) -> float:
+    """Seconds a job took, from its Snakemake benchmark file."""
     with file.open(encoding="utf-8") as lines:
-        return float(next(csv.DictReader(lines, delimiter="\t"))["s"]) / 60
+        return float(next(csv.DictReader(lines, delimiter="\t"))["s"])
+
+
+def minutes_of(file: Path) -> float:
+    """Minutes a job took."""
+    return seconds_of(file) / 60
 
 
 def jobs_of(target: str, name: str) -> list[Path]:
@@ -51,7 +58,9 @@ def main() -> None:
         minutes = sum(map(minutes_of, jobs))
         result[target] = round(minutes, 1)
         print(f"{target:<10}{len(jobs):>6}{minutes:>14.1f}{minutes / everything:>14.2f}")
-    print(json.dumps({"name": name, "job_minutes": result}))
+    ran = sorted(file for file in jobs_of("all_controls", name) if file.is_file())
+    seconds = {file.stem: round(seconds_of(file), 1) for file in ran}
+    print(json.dumps({"name": name, "job_minutes": result, "job_seconds": seconds}))
 
 
 if __name__ == "__main__":

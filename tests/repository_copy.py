@@ -9,8 +9,9 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-KEPT = ("Snakefile", "workflow", "config", "envs", "src", "paper", "smoke", "mini", "h200", "b200")
-GENERATED = shutil.ignore_patterns("__pycache__", *(["smoke", "mini", "h200", "b200"]))
+PROFILES = ("smoke", "mini", "h200", "b200", "reviewer")
+KEPT = ("Snakefile", "workflow", "config", "envs", "src", "paper", *PROFILES)
+GENERATED = shutil.ignore_patterns("__pycache__", *PROFILES)
 
 
 def copy_of_repository(folder: Path) -> Path:

@@ -28,7 +28,7 @@ def fidelity(popularity=(1.1, 1.3), length=(1.2, 1.6), half=500, strict=None):
     return rows("fidelity", *found)
 
 
-def privacy(users=5, copied=(-0.01, 0.01), auc=(0.49, 0.53), kept_out=400):
+def privacy(users=5, copied=(-0.01, 0.01), auc=(0.49, 0.53), kept_out=400, plain=(0.5, 0.52)):
     return rows(
         "privacy",
         ("fewest_users", "training rules", users, NONE, 1000),
@@ -36,6 +36,7 @@ def privacy(users=5, copied=(-0.01, 0.01), auc=(0.49, 0.53), kept_out=400):
         ("copied_5_difference", "walks", sum(copied) / 2, copied, 800),
         ("copied_5_difference", "real stretches", 0.5, (0.4, 0.6), 800),
         ("membership_auc", "walks", sum(auc) / 2, auc, 600),
+        ("membership_auc_plain", "walks", sum(plain) / 2, plain, 600),
         ("membership_auc", "real stretches", 0.9, (0.85, 0.95), 600),
     )
 
@@ -87,6 +88,14 @@ def test_fidelity(verdict, changed, expected):
 def test_privacy(verdict, changed, expected):
     outcome = verdict("privacy", privacy(**changed))
     assert outcome.verdict is expected, outcome
+    assert "without calibration 0.51 [" in outcome.measured
+
+
+@pytest.mark.parametrize(("plain", "named"), [((0.52, 0.54), True), ((0.54, 0.56), False)])
+def test_a_verdict_that_hangs_on_the_stronger_attack_says_so(verdict, plain, named):
+    outcome = verdict("privacy", privacy(auc=(0.56, 0.58), plain=plain))
+    assert outcome.verdict is Verdict.CONTRADICTED
+    assert ("the stronger attack decides" in outcome.reason) == named
 
 
 @pytest.mark.parametrize(

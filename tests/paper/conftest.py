@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 import joint_inputs
 import tidy_inputs
@@ -28,6 +29,7 @@ from recscale.figures import (
     fig12,
 )
 from recscale.paper import compile as paper
+from recscale.paper.inputs import CONTROL_TABLES, TABLES
 from recscale.tables import (
     generation,
     item_id_methods,
@@ -44,7 +46,10 @@ from recscale.tables import (
 )
 from tidy_inputs import PUBLISHED, SIZES, figure_arguments
 
+from . import report_inputs
+
 HISTORIES, WIDTH = 40, 4
+SETTINGS = yaml.safe_load((tidy_inputs.ROOT / "config" / "mini.yaml").read_text())
 
 
 def answers(folder: Path, size: str) -> Path:
@@ -123,7 +128,7 @@ def next_items(folder: Path, size: str) -> Path:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the inputs of the report: artefacts/, verdicts.csv, card.json, manifests."""
+    """A folder with the report's inputs: artefacts/, both ledgers, card.json and manifests."""
     folder = tmp_path_factory.mktemp("finished")
     windows = tidy_inputs.training_windows(folder)
     held_out = tidy_inputs.held_out_windows(folder)
@@ -132,7 +137,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     curves = [folder / size / "curves.parquet" for size in SIZES]
     ranks = [tidy_inputs.ranks(folder, model) for model in ("GRU4Rec", "SASRec")]
     baselines = [tidy_inputs.ranks(folder, model) for model in ("Popularity", "ItemKNN")]
-    tidy_inputs.verdicts(folder)
     tidy_inputs.data_card(folder)
     quality = tidy_inputs.quality_file(folder)
     law = ["--published", PUBLISHED / "table4_scaling_laws.csv"]
@@ -213,15 +217,14 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "table6": table6.main,
     }
     for target, main in of_runs.items():
-        whole = tidy_inputs.table_arguments if target in paper.TABLES else figure_arguments
+        whole = tidy_inputs.table_arguments if target in TABLES else figure_arguments
         commands[target] = main, whole(target, folder, Path())[:-4]  # without rung and prefix
-    with pytest.MonkeyPatch.context() as patch:
-        for target, (main, flags) in commands.items():
-            kind = "tables" if target in paper.TABLES else "figures"
-            prefix = folder / "artefacts" / kind / target
-            arguments = [*flags, "--rung", "mini", "--out-prefix", prefix]
-            patch.setattr(sys, "argv", ["command", *map(str, arguments)])
-            main()
+    commands |= report_inputs.ledgers(folder) | report_inputs.audits(folder)
+    commands |= report_inputs.controls(folder, commands["fig8"][1])
+    for target, (main, flags) in commands.items():
+        kind = "tables" if target in (*TABLES, *CONTROL_TABLES) else "figures"
+        prefix = folder / "artefacts" / kind / target
+        report_inputs.run(main, *flags, "--rung", "mini", "--out-prefix", prefix)
     return folder
 
 
@@ -237,6 +240,8 @@ def report(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
             "artefacts": folder / "artefacts",
             "verdicts": folder / "verdicts.csv",
             "card": folder / "card.json",
+            "published": PUBLISHED,
+            "settings": json.dumps(SETTINGS),
             "out": out,
             **changes,
         }

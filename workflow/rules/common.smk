@@ -5,6 +5,7 @@ There are no rules here.
 
 import ast
 import json
+import subprocess
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -150,6 +151,27 @@ def but(block, *keys):
 def runs_of(artefact):
     """The CPT runs that an artefact draws."""
     return EXPERIMENTS["figures"][artefact]
+
+
+@cache
+def commit():
+    """The last commit that changed what artefacts are made of, with a + where files differ from it.
+
+    It is true of every artefact in a paper, as all of them are up to date with the code when the
+    paper is compiled. Empty outside version control. Use it in a param that is a function of
+    `output`: Snakemake does not compare these, so that a commit by itself reruns nothing.
+    """
+    made_of = ["src", "workflow", "config", "envs", "paper", "Snakefile"]
+
+    def git(*words):
+        asked = ["git", "-C", str(ROOT), *words, "--", *made_of]
+        return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        last = git("log", "-1", "--format=%h", "--abbrev=10")
+        return f"{last}+" if last and git("status", "--porcelain") else last
+    except (OSError, subprocess.CalledProcessError):
+        return ""
 
 
 check(config, "workflow/schemas/config.schema.yaml", "config")

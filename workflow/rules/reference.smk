@@ -4,59 +4,6 @@ With `reference: FOLDER` in the config nothing is measured: `restore_reference` 
 rule that measures.
 """
 
-from snakemake.output_index import OutputIndex
-
-# What only reads tidy files runs in one of these environments; rules of the others measure.
-READING = ["scaling.yaml", "paper.yaml"]
-
-
-def measures(rule):
-    """Whether a rule writes what only a measurement can: see READING. Targets have no environment."""
-    return rule.conda_env is not None and Path(rule.conda_env).name not in READING
-
-
-@cache
-def files_behind(*targets):
-    """What is measured for some files, and what is made of it: two sets of files."""
-    producers = OutputIndex(workflow.rules)
-    waiting, measured, made = list(targets), set(), set()
-    while waiting:
-        file = str(waiting.pop())
-        if file in measured or file in made:
-            continue
-        for rule in producers.match_producers(file):
-            if measures(rule):
-                measured.add(file)
-            else:
-                made.add(file)
-                waiting.extend(rule.expand_input(rule.get_wildcards(file))[0])
-    return measured, made
-
-
-def tidy_files(wildcards):
-    """Everything measured that fits, verdicts, tables, figures and papers read."""
-    return sorted(files_behind(*rules.all_controls.input)[0])
-
-
-def made_files(wildcards):
-    """The numbers that tables and figures show, and the ledger with the controls."""
-    made = files_behind(*rules.all_controls.input)[1]
-    shown = [file for file in made if file.startswith(f"{PAPER}/") and file.endswith(".csv")]
-    return sorted([*shown, *rules.claims_controls.output])
-
-
-def files_of_the_reference():
-    """The kind of each file that the reference's manifest names: tidy, or made of tidy files."""
-    try:
-        entries = json.loads(Path(REFERENCE, "manifest.json").read_text())["files"]
-        return {path: entry["kind"] for path, entry in entries.items()}
-    except (AttributeError, OSError, ValueError, KeyError, TypeError):
-        raise WorkflowError(
-            f"config: reference: {REFERENCE}/manifest.json is missing or broken; restore it from "
-            "version control, or collect one: the target reference of a config without a reference"
-        )
-
-
 if config["reference"]:
     KINDS = files_of_the_reference()
 
@@ -75,8 +22,8 @@ if config["reference"]:
         conda:
             "../../envs/scaling.yaml"
         params:
-            reference=REFERENCE,
-            results=RESULTS,
+            reference=lambda wildcards, input: str(Path(input.manifest).parent),
+            results=lambda wildcards: RESULTS,
             rung=RUNG,
         shell:
             "python -m recscale.reference.restore --reference {params.reference}"
@@ -97,6 +44,7 @@ else:
         input:
             tidy=tidy_files,
             made=made_files,
+            pictures=rules.verdicts_controls.output.svg,
             code=code("reference.collect"),
         # The reference is no output: Snakemake would delete it with a failed job, and collect it
         # anew for everything that reads it.
@@ -106,14 +54,15 @@ else:
             "../../envs/scaling.yaml"
         params:
             folder=REFERENCE,
-            results=RESULTS,
-            artefacts=PAPER,
+            results=lambda wildcards: RESULTS,
+            artefacts=lambda wildcards: PAPER,
             name=NAME,
             rung=RUNG,
         shell:
             "python -m recscale.reference.collect --results {params.results}"
             " --artefacts {params.artefacts} --name {params.name} --rung {params.rung}"
-            " --tidy {input.tidy} --made {input.made} --reference {params.folder} > {log} 2>&1"
+            " --tidy {input.tidy} --made {input.made} --pictures {input.pictures}"
+            " --reference {params.folder} > {log} 2>&1"
 
 
 rule golden:
@@ -128,8 +77,8 @@ rule golden:
         "../../envs/scaling.yaml"
     params:
         reference=REFERENCE,
-        results=RESULTS,
-        artefacts=PAPER,
+        results=lambda wildcards: RESULTS,
+        artefacts=lambda wildcards: PAPER,
         table=f"{RESULTS}/golden.csv",
     shell:
         "python -m recscale.reference.compare --reference {params.reference}"

@@ -6,6 +6,9 @@ walks that are smoothed towards popularity. Likely histories are those of users 
 crowd, members or not; so an attacker who also has histories of other people (of the same market,
 in neither group) subtracts the same under these, which calibrates the test by how difficult a user
 is (Watson et al., 2022).
+
+Of the two attacks the stronger one decides the claim of section 5.3. That choice was made after
+both areas had been seen on The Complete Journey, so the weaker one is always reported beside it.
 """
 
 from __future__ import annotations

@@ -48,11 +48,13 @@ def privacy(claim: Claim, evidence: Evidence) -> Outcome:
     copied = f"copied_{limits['run']}_difference"
     difference = _interval(audit, copied, WALKS)
     auc = _interval(audit, "membership_auc", WALKS)
+    plain = _interval(audit, "membership_auc_plain", WALKS)
     measured = listed(
         [
             f"fewest users behind a rule {users}",
             f"walks that copy {limits['run']} items, training - kept out {difference}",
             f"membership AUC {auc}",
+            f"without calibration {plain}",
         ]
     )
     ours = f"{users} users or more, AUC {auc}"
@@ -63,6 +65,8 @@ def privacy(claim: Claim, evidence: Evidence) -> Outcome:
     against = []
     if _strict(audit, "membership_auc").above(limits["auc"]):
         against.append(f"the AUC lies above {limits['auc']}")
+        if plain.below(limits["auc"]):
+            against.append("without calibration it lies below: the stronger attack decides")
     if _strict(audit, copied).above(0):
         against.append("walks copy users of training more than others")
     if against:

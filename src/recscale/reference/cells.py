@@ -143,4 +143,4 @@ def _label(row: pd.Series, column: str) -> str:
         for key, value in row.items()
         if key not in (column, "rung") and isinstance(value, str | int | np.integer | bool)
     ]
-    return " ".join(keys[:5])
+    return " ".join(keys[:6])

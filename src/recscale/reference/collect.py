@@ -1,9 +1,9 @@
 """Collect the reference of a finished rung: its tidy files and the numbers its artefacts show.
 
 Command: `python -m recscale.reference.collect --results results/mini --artefacts paper/mini --rung
-mini --name mini --tidy FILE ... --made FILE ... --reference results/reference/mini`. A file keeps
-its path below the folder of results or of artefacts. What an earlier collection left and this one
-does not hold is deleted.
+mini --name mini --tidy FILE ... --made FILE ... --pictures FILE ... --reference
+results/reference/mini`. A file keeps its path below the folder of results or of artefacts. What an
+earlier collection left and this one does not hold is deleted.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from recscale.reference.manifest import (
     BESIDE,
     MADE,
     MANIFEST,
+    PICTURE,
     TIDY,
     Reference,
     add_flag,
@@ -32,8 +33,7 @@ log = logger("reference.collect")
 
 
 def collect(
-    tidy: Sequence[Path],
-    made: Sequence[Path],
+    groups: dict[str, Sequence[Path]],
     roots: Sequence[Path],
     name: str,
     rung: str,
@@ -42,8 +42,8 @@ def collect(
     """Copy files into the folder of a reference and write its manifest, last.
 
     Args:
-        tidy: files that measurements wrote.
-        made: CSV files that were made of them.
+        groups: files by their kind: what measurements wrote, CSV files that were made of it, and
+            pictures.
         roots: folders of results and of artefacts; a file keeps its path below its root.
         name: what the config calls the results.
         rung: of the results.
@@ -59,7 +59,7 @@ def collect(
             "collect into a folder of its own",
         )
     sources: dict[str, tuple[Path, str]] = {}
-    for kind, group in ((TIDY, tidy), (MADE, made)):
+    for kind, group in groups.items():
         for file in group:
             path = path_below(file, roots)
             if path in sources or path in BESIDE:
@@ -116,11 +116,11 @@ def main() -> None:
     parser.add_argument("--name", required=True, help="what the config calls the results")
     parser.add_argument("--tidy", type=Path, nargs="+", required=True, help="to restore")
     parser.add_argument("--made", type=Path, nargs="*", default=[], help="to compare with")
+    parser.add_argument("--pictures", type=Path, nargs="*", default=[], help="to look at")
     add_flag(parser)
     arguments = parser.parse_args()
     reference = collect(
-        arguments.tidy,
-        arguments.made,
+        {TIDY: arguments.tidy, MADE: arguments.made, PICTURE: arguments.pictures},
         (arguments.results, arguments.artefacts),
         arguments.name,
         arguments.rung,

@@ -79,7 +79,7 @@ def compare(reference: Reference, results: Path, artefacts: Path) -> Comparison:
             equal += cells.empty
             judged = kind == TIDY or same_tidy
             found.append(cells.assign(file=path, judged=judged))
-    if len(absent) == len(reference.entries):
+    if not equal and not found:
         raise UserError(f"{results} has no file of {reference.folder}", "run the target all first")
     columns = ["file", *COLUMNS, "judged"]
     frame = pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=columns)
@@ -94,8 +94,9 @@ def report(comparison: Comparison, reference: Reference) -> str:
     """What was compared, and the worst cells, as text."""
     judged = comparison.columns[comparison.columns["judged"]]
     shown = comparison.columns[~comparison.columns["judged"]]
+    compared = sum(len(reference.of_kind(kind)) for kind in (TIDY, MADE))
     lines = [
-        f"{reference.folder}: {comparison.equal} of {len(reference.entries)} files are equal, "
+        f"{reference.folder}: {comparison.equal} of {compared} files are equal, "
         f"{comparison.columns['file'].nunique()} differ, {len(comparison.absent)} are not here",
         f"{len(judged)} columns of judged files differ, {len(comparison.beyond)} beyond tolerance",
     ]

@@ -13,8 +13,8 @@ from recscale.errors import UserError
 MANIFEST = "manifest.json"
 # What may lie beside a reference's files: measured times are no results.
 BESIDE = frozenset({MANIFEST, "minutes.json"})
-# Tidy files are restored; the others are what was made of them, to compare with.
-TIDY, MADE = "tidy", "made"
+# Tidy files are restored; what was made of them is there to compare with, and pictures to look at.
+TIDY, MADE, PICTURE = "tidy", "made", "picture"
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Entry:
     """One file of a reference.
 
     Args:
-        kind: `tidy` or `made`.
+        kind: `tidy`, `made` or `picture`.
         bytes: its size.
         sha256: its hash, in hexadecimal.
     """

@@ -1,9 +1,10 @@
 """How far a fresh result may be from the reference's, by the kind of file.
 
-On one machine, with one set of packages, results are equal byte for byte. Another processor sums in
-another order, and a training carries that on. The tolerances are some ten times what a whole `mini`
-differed by when its processor was kept from its widest instructions (AVX2 in place of AVX-512):
-nothing before the trainings differed at all.
+On one machine, with one set of packages, results are equal byte for byte. Another processor adds up
+in another order, and trainings carry that on. With AVX2 in place of AVX-512 instructions nothing
+before the trainings of `mini` differed by a bit, held-out losses by up to 3e-4 of themselves (the
+largest model; the smallest, 2e-6), logged training losses by 1e-6, and no share of ranks up to 100.
+The tolerances are ten times as much, or what would not move a conclusion.
 """
 
 from __future__ import annotations
@@ -38,38 +39,38 @@ class Kind:
 
 # The first that matches counts.
 KINDS = (
-    Kind("pretraining/*/curves.parquet", relative=0.01),
+    Kind("pretraining/*/curves.parquet", relative=0.003),
     Kind(
         "pretraining/*/training.parquet",
-        relative=0.03,
+        relative=0.001,
         left_out=("tokens_per_second", "gradient_norm"),
     ),
     Kind(
         "pretraining/*/generation.parquet",
         relative=0.0,
-        absolute=0.05,
+        absolute=0.02,
         left_out=("history", "target", "first_item", "first_category", "log_probability"),
         mean_over=("run", "histories", "source", "search", "beams"),
     ),
     Kind(
         "pretraining/*/next_items.parquet",
         relative=0.0,
-        absolute=0.03,
+        absolute=0.01,
         left_out=("user_id", "test_item", "log_probability"),
         mean_over=("run",),
         cutoff=100,
     ),
-    Kind("pretraining/*/case_studies.parquet", relative=0.0, absolute=0.5, left_out=("items",)),
+    Kind("pretraining/*/case_studies.parquet", relative=0.0, absolute=0.1, left_out=("items",)),
     Kind(
         "ranking/*/*-ranks.parquet",
         relative=0.0,
-        absolute=0.02,
+        absolute=0.01,
         left_out=("user_id", "test_item"),
         mean_over=("arm", "budget", "validation", "model", "seed"),
         cutoff=100,
     ),
-    Kind("ranking/world/*.parquet", relative=0.0, absolute=0.02),
-    Kind("item_ids/*", relative=0.0, absolute=0.02),
+    Kind("ranking/world/*.parquet", relative=0.0, absolute=0.01),
+    Kind("item_ids/*", relative=0.0, absolute=0.01),
     Kind("*", relative=1e-6),
 )
 # What is made of equal tidy files: fits and intervals go through iterations that stop somewhere.

@@ -1,0 +1,1 @@
+"""What a rung costs before it is run: FLOPs, GPU-hours, memory, disk, money, wall time."""
