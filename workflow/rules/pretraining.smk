@@ -57,13 +57,14 @@ rule cpt:
     conda:
         "../../envs/pretraining.yaml"
     threads: PRETRAINING["threads"]
+    resources:
+        **HOW_TO_START,
     params:
-        start=launcher,
         folder=f"{RESULTS}/pretraining/{{run}}",
         trunk=lambda wildcards, input: f"--trunk {input.trunk}" if input.trunk else "",
         settings=run_settings,
     shell:
-        "{params.start} -m recscale.pretraining.cpt --run-name {wildcards.run} --base {input.base}"
+        "{resources.start} -m recscale.pretraining.cpt --run-name {wildcards.run} --base {input.base}"
         " --windows $(dirname {input.training[0]}) --held-out $(dirname {input.held_out[0]})"
         " --item-ids {input.item_ids} --tokenizer $(dirname {input.tokenizer[0]}) {params.trunk}"
         " --checkpoints {params.folder}/checkpoints --folder {params.folder}/model"

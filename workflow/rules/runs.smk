@@ -41,14 +41,6 @@ def base_settings(wildcards):
     return settings(common_settings(wildcards.size), PRETRAINING["base"])
 
 
-def launcher(wildcards):
-    """How a run is started: in one process, or in several on one machine."""
-    processes = PRETRAINING["processes"][EXPERIMENTS["runs"][wildcards.run]["size"]]
-    if processes == 1:
-        return "python"
-    return f"torchrun --standalone --nproc-per-node {processes}"
-
-
 def run_settings(wildcards):
     """Settings of a run of config/experiments.yaml on this rung."""
     size = EXPERIMENTS["runs"][wildcards.run]["size"]

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
@@ -138,7 +139,17 @@ def draw(table: pd.DataFrame, artefact: Artefact) -> None:
             below.axis("off")
     last = grid[2 * lines - 2][COLUMNS - 1]
     last.legend(handles=_handles(), loc="upper left", bbox_to_anchor=(-0.05, 1.05))
+    _settle(figure)
     style.save(figure, artefact)
+
+
+def _settle(figure: Figure) -> None:
+    """Lay the panels out and round their places: the solver's last digits differ between runs."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        left, bottom, width, height = axes.get_position(original=True).bounds
+        axes.set_position((round(left, 6), round(bottom, 6), round(width, 6), round(height, 6)))
 
 
 def _choices(table: pd.DataFrame) -> list[tuple[str, Any, str]]:

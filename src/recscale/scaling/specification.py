@@ -88,9 +88,9 @@ def specify(
 
     Returns:
         claim, quantity, the choices of `Recipe`, estimate, low, high, sign, threshold, upper,
-        identified (the share of its fits that are), status (of the worst fit), verdict (agrees,
-        contradicts or open), on_side (whether the estimate lies where the claim has it), default
-        (the ledger's recipe) and left_out (why there is no estimate).
+        identified (the share of its fits that are), status (of the first fit that is not), verdict
+        (agrees, contradicts or open), on_side (whether the estimate lies where the claim has it),
+        default (the ledger's recipe) and left_out (why there is no estimate).
 
     Raises:
         UserError: a run is missing.
