@@ -95,7 +95,7 @@ rule paper:
         ),
     shell:
         "python -m recscale.paper.compile --main {input.main} --name {params.name}"
-        " --rung {params.rung} --commit {params.commit:q} --artefacts {params.artefacts}"
+        " --rung {params.rung} --commit={params.commit:q} --artefacts {params.artefacts}"
         " --verdicts {input.verdicts} {params.controls} --card {input.card}"
         " --manifests {input.manifests} --published {params.published}"
         " --settings {params.settings:q} --out {output} > {log} 2>&1"

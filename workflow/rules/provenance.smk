@@ -24,7 +24,7 @@ rule provenance:
         commit=lambda wildcards: commit(),
     shell:
         "(python {input.lineage} {params.records} | python -m recscale.provenance.collect"
-        " --name {params.name} --folders {params.folders} --commit {params.commit:q}"
+        " --name {params.name} --folders {params.folders} --commit={params.commit:q}"
         " --threads {threads} --out {params.manifest}) > {log} 2>&1"
 
 

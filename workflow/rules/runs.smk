@@ -18,6 +18,9 @@ NOT_COMMON = [
 ]
 
 
+include: "site.smk"
+
+
 def base_windows(wildcards):
     """General text for a base model; none where the size starts from a published checkpoint."""
     if SIZES[wildcards.size]["checkpoint"]:

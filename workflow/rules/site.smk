@@ -73,9 +73,7 @@ def launcher(wildcards):
     nodes, processes = nodes_of(size), processes_of(size)
     if processes == 1:
         return "python"
-    return (
-        f"python -m recscale.pretraining.launch --nodes {nodes} --processes {processes} -- "
-    )
+    return f"python -m recscale.pretraining.launch --nodes {nodes} --processes {processes} -- "
 
 
 def on_several_nodes(key):
