@@ -128,7 +128,7 @@ def test_solvers_that_disagree_are_a_status(tokens, planted, monkeypatch):
     good = fit_curve(tokens, loss)
     assert good.law.status is Status.CONVERGED
 
-    def early(u: np.ndarray, loss: np.ndarray, kind: Objective) -> Minimum:
+    def early(u: np.ndarray, loss: np.ndarray, kind: Objective, thorough: bool = False) -> Minimum:
         """An optimiser that stops before it has converged."""
         found = from_many_starts(u, loss, kind)
         return Minimum(found.l_inf, found.a + 2e-6, found.alpha, found.objective)
@@ -136,7 +136,7 @@ def test_solvers_that_disagree_are_a_status(tokens, planted, monkeypatch):
     monkeypatch.setattr(two_solvers.huber, "from_many_starts", early)
     assert fit_curve(tokens, loss).law.status is Status.SOLVERS_DISAGREE
 
-    def stuck(u: np.ndarray, loss: np.ndarray, kind: Objective) -> Minimum:
+    def stuck(u: np.ndarray, loss: np.ndarray, kind: Objective, thorough: bool = False) -> Minimum:
         """An optimiser that finds the least squares, and a poor minimum of the other objective."""
         found = from_many_starts(u, loss, kind)
         worse = found.objective * (1 + 1e-5 * (kind is Objective.HUBER))

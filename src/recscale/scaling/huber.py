@@ -21,6 +21,7 @@ from recscale.scaling.projection import ALPHA_GRID, Array
 
 DELTA = 1e-3  # of the Huber loss, in ln L
 START_ALPHAS = np.geomspace(0.01, 8.0, 12)  # for each, the best of the floors is followed
+MORE_ALPHAS = np.geomspace(0.01, 8.0, 24)
 START_FLOORS = np.array([0.01, 0.3, 0.6, 0.8, 0.9, 0.99])  # L_inf as a share of the smallest loss
 TIGHT = 1e-15
 SPAN = 40.0  # of ln A and ln L_inf about the largest loss
@@ -47,22 +48,26 @@ class Minimum:
         return self.l_inf + self.a * np.exp(-self.alpha * u)
 
 
-def from_many_starts(u: Array, loss: Array, objective: Objective) -> Minimum:
+def from_many_starts(
+    u: Array, loss: Array, objective: Objective, thorough: bool = False
+) -> Minimum:
     """Minimise over A > 0, 0 < L_inf <= min L and the range of alpha that is searched elsewhere.
 
     Args:
         u: ln(D/D0), increasing, shape `(n,)`.
         loss: nats per token, positive, shape `(n,)`.
         objective: which of the two.
+        thorough: follow every floor at twice as many alphas: 144 starts, where 12 are the rule.
     """
     l_inf = START_FLOORS * loss.min()
     starts = []
-    for alpha in START_ALPHAS:
+    for alpha in MORE_ALPHAS if thorough else START_ALPHAS:
         power = np.exp(-alpha * u)
         a = (loss.mean() - l_inf) / power.mean()
         fitted = l_inf[:, None] + a[:, None] * power
-        i = int(np.argmin(_sums(_residuals(fitted, loss, objective), objective)))
-        starts.append((float(l_inf[i]), float(a[i]), float(alpha)))
+        best = int(np.argmin(_sums(_residuals(fitted, loss, objective), objective)))
+        for i in range(len(l_inf)) if thorough else (best,):
+            starts.append((float(l_inf[i]), float(a[i]), float(alpha)))
     return from_starts(starts, u, loss, objective)
 
 
