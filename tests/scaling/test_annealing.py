@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from recscale.errors import UserError
 from recscale.pretraining.schedule import learning_rate
 from recscale.scaling import annealing
-from recscale.scaling.power_law import fit_power_law
+from recscale.scaling.power_law import Status, fit_power_law
 
 STEPS = np.geomspace(30, 732, 14).round().astype(int)
 COSINE = np.array([learning_rate(step, 732, 20, 2e-3) for step in range(732)])
@@ -53,6 +53,18 @@ def test_the_plain_law_and_its_intervals_are_those_of_table_4(
         assert getattr(found, name) == pytest.approx(
             np.nan if end is None else end, 2e-3, nan_ok=True
         )
+
+
+def test_a_floor_held_by_the_smallest_loss_is_not_identified() -> None:
+    tokens = np.geomspace(4e9, 163.84e9, 14)
+    loss = 2.0 + 0.5 * (tokens / tokens[0]) ** -2.0
+    loss[-4] -= 0.004
+    found, plain = annealing.fit(tokens, loss), fit_power_law(tokens, loss)
+    assert plain.status is Status.AT_BOUND
+    assert found.at_bound and not found.identified
+    assert found.l_inf == pytest.approx(loss.min()) and found.l_inf == pytest.approx(plain.l_inf)
+    smooth = annealing.fit(tokens, 2.0 + 0.5 * (tokens / tokens[0]) ** -2.0)
+    assert smooth.identified and not smooth.at_bound
 
 
 def test_areas_by_hand() -> None:

@@ -20,7 +20,7 @@ from recscale.scaling.specification_fits import Curves, Parameter, _equal_steps
 
 STEPS, WARM_UP = 732, 20
 CHOSEN = Settings(burn_in=0.06, pool="token_weighted")
-RUNS = sorted({run for quantity in QUANTITIES for run, _ in quantity.curves})
+RUNS = sorted({run for quantity in QUANTITIES for run, _ in quantity.curves} | {"size3-uih_0.5"})
 ALPHAS = {"uih": 0.9, "cf": 0.6, "item": 0.4, "general": 0.2}
 
 
@@ -32,8 +32,9 @@ def planted(run: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     for domain in HELD_OUT_DOMAINS:
         alpha = ALPHAS[domain.split("_")[0]]
         loss = 1.5 + 2.0 * (np.maximum(at, 5) / 100) ** -alpha
-        repeats = at / STEPS * (100 if "uih_" in run else 2)
-        if "uih_" in run and domain.startswith("uih"):
+        reduced = "uih_" in run and not run.endswith("_0.5")
+        repeats = at / STEPS * (100 if reduced else 4)
+        if reduced and domain.startswith("uih"):
             loss = loss + 4.0 * np.maximum(np.log(np.maximum(repeats, 1) / 16), 0)
         tables.append(
             pd.DataFrame(
@@ -104,6 +105,16 @@ def test_what_was_planted_is_agreed_with(table) -> None:
     assert of["verdict"] == "agrees" and of["on_side"]
     onset = table[(table["quantity"] == "onset_5") & table["default"]].iloc[0]
     assert 8 < onset["estimate"] < 40 and onset["verdict"] == "agrees"
+
+
+def test_a_rise_with_few_repeats_leaves_the_onset_open(inputs) -> None:
+    curves, training = inputs
+    few = (curves["run"] == "size3-uih_0.5") & curves["domain"].str.startswith("uih")
+    late = np.maximum(np.log(np.maximum(curves["repeats"], 0.1) / 2), 0)
+    risen = Curves(curves.assign(loss=curves["loss"] + few * 4 * late), training, 0.999, 15.4)
+    (onset,) = [quantity for quantity in QUANTITIES if quantity.name == "onset_5"]
+    default = specification.specify(risen, CHOSEN, [onset]).iloc[0]
+    assert 8 < default["estimate"] < 40 and default["verdict"] == "open"
 
 
 def test_reasons_for_leaving_out(table) -> None:

@@ -121,7 +121,7 @@ def draw(table: pd.DataFrame, artefact: Artefact) -> None:
     figure, grid = plt.subplots(
         *(2 * lines, COLUMNS),
         figsize=(style.DOUBLE_COLUMN, 1.83 * lines),
-        height_ratios=[1.0, 0.95] * lines,
+        height_ratios=[0.95, 1.0] * lines,
         squeeze=False,
         layout=ConstrainedLayoutEngine(h_pad=0.012, hspace=0.0, w_pad=0.03),
     )
@@ -153,10 +153,13 @@ def _settle(figure: Figure) -> None:
 
 
 def _choices(table: pd.DataFrame) -> list[tuple[str, Any, str]]:
+    """Rows of the matrix; a choice that is behind no estimate of any quantity has none."""
     burn_ins = [("burn_in", b, f"burn-in {b:g}") for b in sorted(table["burn_in"].unique())]
     usual = table.loc[table["default"], "pool"].iloc[0]
     pools = [("pool", p, f"pool {p}".replace("_", " ")) for p in table["pool"].unique()]
-    return [*burn_ins, *OTHER_CHOICES, *[pool for pool in pools if pool[1] != usual]]
+    found = [*burn_ins, *OTHER_CHOICES, *[pool for pool in pools if pool[1] != usual]]
+    kept = table.dropna(subset=["estimate"])
+    return [choice for choice in found if (kept[choice[0]] == choice[1]).any()]
 
 
 def _curve(axes: Axes, kept: pd.DataFrame, name: str) -> None:
@@ -242,7 +245,7 @@ def to_latex(table: pd.DataFrame, artefact: Artefact) -> str:
         "estimate under every recipe that applies, in order; bars are intervals inside one seed, "
         "cut at the panel's edge; dashed: the claim's threshold, or both ends of its range. Below: "
         "the choices; without a mark the whole curve, all evaluations, least squares, the plain "
-        "law, tokens as seen. Hollow: a "
+        "law, tokens as seen; a choice behind no estimate has no row. Hollow: a "
         "fit is not identified, or Huber's, which has no interval; such a recipe leaves the claim "
         "open. The tokens that count "
         "repeats less and the annealing-aware law follow Muennighoff et al. (2023) and Tissue et "

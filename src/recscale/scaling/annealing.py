@@ -36,7 +36,8 @@ class Annealed:
     """A fitted law at S1 = S0; without S2 a plain power law of whatever stood for S1.
 
     l_inf and a in nats per token, c in nats per token and unit of learning rate. Ends of 95 %
-    profile intervals are nan where the data do not bound the parameter.
+    profile intervals are nan where the data do not bound the parameter. `at_bound` means that the
+    smallest observed loss held l_inf down.
     """
 
     l_inf: float
@@ -48,10 +49,13 @@ class Annealed:
     alpha_low: float
     alpha_high: float
     sum_of_squares: float
+    at_bound: bool
 
     @property
     def identified(self) -> bool:
-        """Both intervals closed, that of L_inf no wider than half its value, as in Table 4."""
+        """As in Table 4: at no bound, intervals closed, that of L_inf within half its value."""
+        if self.at_bound:
+            return False
         width = self.l_inf_high - self.l_inf_low
         closed = np.isfinite([width, self.alpha_low, self.alpha_high]).all()
         return bool(closed and width <= WIDEST_L_INF * self.l_inf)
@@ -117,7 +121,8 @@ def fit(x: Array, loss: Array, s2: Array | None = None) -> Annealed:
     limit = free[4] * (1 + fisher.ppf(CONFIDENCE, 1, freedom) / freedom) if freedom > 0 else np.inf
     limit = max(limit, len(loss) * (ROUNDING * loss.max()) ** 2)
     alpha, l_inf, a, c, squares = best
-    return Annealed(l_inf, a, c, alpha, *_intervals(u, loss, z, free[0], limit), squares)
+    ends = _intervals(u, loss, z, free[0], limit)
+    return Annealed(l_inf, a, c, alpha, *ends, squares, at_bound=best is not free)
 
 
 def _minimise(

@@ -97,7 +97,8 @@ def specify(
     """
     rows = []
     for quantity in quantities:
-        for run, _ in quantity.curves:
+        of = quantity.curves if quantity.few is None else (*quantity.curves, quantity.few)
+        for run, _ in of:
             if run not in curves.runs:
                 raise UserError(f"--curves lack the run {run}", "pass the runs of all claims")
         seen: set[object] = set()
@@ -134,7 +135,8 @@ def _applies(quantity: Quantity, recipe: Recipe, curves: Curves) -> None:
 
 def _estimate(quantity: Quantity, recipe: Recipe, curves: Curves) -> dict[str, object]:
     if quantity.parameter == "onset":
-        return _of_onset(quantity, curves.onset(*quantity.curves[0], recipe))
+        few = quantity.few is not None and curves.rises(*quantity.few, recipe)
+        return _of_onset(quantity, curves.onset(*quantity.curves[0], recipe), few)
     found = [curves.parameter(run, d, recipe, quantity.parameter) for run, d in quantity.curves]
     if any(parameter.status == "rises" for parameter in found):
         raise LeftOut("a curve rises again")
@@ -178,12 +180,15 @@ def combine(found: list[Parameter], value: Callable[[Array], float]) -> tuple[fl
     return estimate, low if np.isfinite(low) else np.nan, high if np.isfinite(high) else np.nan
 
 
-def _of_onset(quantity: Quantity, onset: Onset) -> dict[str, object]:
-    """As the ledger decides: the range must meet the paper's where the curve rises."""
+def _of_onset(quantity: Quantity, onset: Onset, few_rises: bool) -> dict[str, object]:
+    """As the ledger decides: where the curve rises its range must meet the paper's.
+
+    If a curve of few repeats rises as well, repeats need not be the cause.
+    """
     meets = onset.low <= quantity.upper and onset.high >= quantity.threshold
     verdict = OPEN
     if onset.rises:
-        verdict = AGREES if meets else CONTRADICTS
+        verdict = CONTRADICTS if not meets else OPEN if few_rises else AGREES
     elif onset.last > quantity.upper:
         verdict = CONTRADICTS
     inside = quantity.threshold <= onset.repeats <= quantity.upper

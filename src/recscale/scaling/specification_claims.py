@@ -30,6 +30,7 @@ class Quantity:
             `upper`.
         strict: whether the ledger asks that every fit is identified, L_inf included; else closed
             intervals of the parameter are enough.
+        few: of an onset, the curve of few repeats that may not rise.
     """
 
     claim: str
@@ -41,6 +42,7 @@ class Quantity:
     threshold: float = 0.0
     upper: float = np.nan
     strict: bool = True
+    few: tuple[str, str] | None = None
 
 
 def _of(domain: str, runs: tuple[str, ...] = FULL) -> tuple[tuple[str, str], ...]:
@@ -88,9 +90,17 @@ def _flatness(domain: str) -> Quantity:
 
 
 def _onset(percent: int) -> Quantity:
-    curve = _of("uih", (f"size3-uih_{percent}",))
-    name = f"onset_{percent}"
-    return Quantity("repetition_overfits", name, curve, "onset", _first, "inside", 8.0, 40.0)
+    return Quantity(
+        claim="repetition_overfits",
+        name=f"onset_{percent}",
+        curves=_of("uih", (f"size3-uih_{percent}",)),
+        parameter="onset",
+        value=_first,
+        sign="inside",
+        threshold=8.0,
+        upper=40.0,
+        few=("size3-uih_0.5", "uih"),
+    )
 
 
 QUANTITIES = (

@@ -97,6 +97,7 @@ class Curves:
         self.runs = set(curves["run"])
         self.areas: dict[str, pd.DataFrame] = {}
         self.made: dict[tuple[object, ...], dict[str, Parameter]] = {}
+        self.kept: dict[tuple[object, ...], pd.DataFrame] = {}
         for name, of_run in curves.groupby("run"):
             run = str(name)
             logged = training[training["run"] == run]
@@ -117,7 +118,12 @@ class Curves:
 
     def chosen(self, run: str, domain: str, recipe: Recipe) -> pd.DataFrame:
         """The evaluations that a recipe keeps."""
-        rows = self.rows[recipe.pool, run, domain]
+        key = (run, domain, recipe.burn_in, recipe.range, recipe.spacing, recipe.pool)
+        if key not in self.kept:
+            self.kept[key] = self._choose(self.rows[recipe.pool, run, domain], recipe)
+        return self.kept[key]
+
+    def _choose(self, rows: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
         tokens = rows["tokens"].to_numpy(float)
         kept = tokens >= recipe.burn_in * tokens[-1]
         if recipe.range == "no_last_fifth":
@@ -134,7 +140,8 @@ class Curves:
         rows = self.chosen(run, domain, recipe)
         _, _, _, *others = astuple(recipe)[:-1]
         # Sets of equal size pool alike either way, but for the last digits.
-        return (run, domain, *others, *rows["tokens"], *rows["loss"].round(9))
+        loss = rows["loss"].to_numpy().round(9)
+        return (run, domain, *others, rows["tokens"].to_numpy().tobytes(), loss.tobytes())
 
     def repeated(self, run: str, domain: str) -> bool:
         """Whether a run sees tokens of a domain more than once."""
@@ -201,8 +208,15 @@ class Curves:
             float(repeats[max(place - 1, 0)]),
             float(high),
             float(repeats[-1]),
-            bool(rises_again(tokens, loss)),
+            bool(rises_again(tokens, loss) or rises_on_the_way(tokens, loss)),
         )
+
+    def rises(self, run: str, domain: str, recipe: Recipe) -> bool:
+        """Whether a curve rises again; too few evaluations show no rise."""
+        try:
+            return self.onset(run, domain, recipe).rises
+        except LeftOut:
+            return False
 
 
 def _equal_steps(tokens: Array) -> list[int]:
