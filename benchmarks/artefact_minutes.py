@@ -4,7 +4,8 @@ python benchmarks/artefact_minutes.py [NAME] sums, over the jobs that Snakemake 
 target if nothing were there, the minutes each took when it last ran. Two jobs run at once on two
 cores, so a target takes about half its sum. Prints a table and ends with one line of JSON. That
 also holds the seconds of each job, controls included, by the name of its benchmark file: the
-progress line of a run takes its estimate from them.
+progress line of a run takes its estimate from them; and the minutes from the start of the first job
+to the end of the last, which say what they should where nothing was rerun since.
 """
 
 from __future__ import annotations
@@ -36,6 +37,13 @@ def minutes_of(file: Path) -> float:
     return seconds_of(file) / 60
 
 
+def elapsed_minutes(files: list[Path]) -> float:
+    """Minutes from the start of the first job to the end of the last."""
+    ends = [file.stat().st_mtime for file in files]
+    begins = [end - seconds_of(file) for end, file in zip(ends, files, strict=True)]
+    return (max(ends) - min(begins)) / 60
+
+
 def jobs_of(target: str, name: str) -> list[Path]:
     """The benchmark files of all jobs a target needs from scratch."""
     planned = subprocess.run(
@@ -60,7 +68,20 @@ def main() -> None:
         print(f"{target:<10}{len(jobs):>6}{minutes:>14.1f}{minutes / everything:>14.2f}")
     ran = sorted(file for file in jobs_of("all_controls", name) if file.is_file())
     seconds = {file.stem: round(seconds_of(file), 1) for file in ran}
-    print(json.dumps({"name": name, "job_minutes": result, "job_seconds": seconds}))
+    elapsed = {
+        target: round(elapsed_minutes(files))
+        for target, files in (("all", jobs_of("all", name)), ("all_controls", ran))
+    }
+    print(
+        json.dumps(
+            {
+                "name": name,
+                "job_minutes": result,
+                "elapsed_minutes": elapsed,
+                "job_seconds": seconds,
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

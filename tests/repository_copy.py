@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -46,3 +47,10 @@ def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]
         stderr=subprocess.STDOUT,
         check=False,
     )
+
+
+def job_counts(output: str) -> dict[str, int]:
+    """The table of jobs that a dry run prints; empty where it prints none."""
+    lines = output.partition("Job stats:")[2].splitlines()
+    rows = (re.fullmatch(r"(\w+)\s+(\d+)", line.strip()) for line in lines)
+    return {row[1]: int(row[2]) for row in rows if row}

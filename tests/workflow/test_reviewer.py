@@ -14,21 +14,11 @@ import yaml
 from recscale.reference.cells import differences
 from recscale.reference.manifest import read_reference, verify
 from recscale.reference.tolerances import OF_EQUAL_FILES
-from repository_copy import ROOT, copy_of_repository, snakemake
+from repository_copy import ROOT, copy_of_repository, job_counts, snakemake
 
 COMMITTED = ROOT / "results/reference/mini"
 READING = {"scaling.yaml", "paper.yaml"}
 MEASURING = {"data", "embeddings", "walks", "tokenizer", "train_ranking", "base_model", "cpt"}
-
-committed = pytest.mark.skipif(
-    not (COMMITTED / "manifest.json").is_file(), reason="no reference is committed"
-)
-
-
-def job_counts(output: str) -> dict[str, int]:
-    """The table of jobs that a dry run prints."""
-    rows = (re.fullmatch(r"(\w+) +(\d+)", line.strip()) for line in output.splitlines())
-    return {row[1]: int(row[2]) for row in rows if row}
 
 
 def environments() -> dict[str, str]:
@@ -170,7 +160,6 @@ def test_the_reviewers_environment_is_a_small_part_of_the_lock():
     assert needed <= set(reviewer)
 
 
-@committed
 def test_the_committed_reference_holds_what_the_workflow_reads(reviewed):
     reference = read_reference(COMMITTED)
     assert (reference.name, reference.rung) == ("mini", "mini")
@@ -178,7 +167,6 @@ def test_the_committed_reference_holds_what_the_workflow_reads(reviewed):
     verify(reference)
 
 
-@committed
 def test_a_table_from_the_committed_reference_is_the_committed_table(tmp_path):
     copy = copy_of_repository(tmp_path / "copy")
     shutil.copytree(COMMITTED, copy / "results/reference/mini")

@@ -13,18 +13,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from repository_copy import ROOT, snakemake
+from repository_copy import ROOT, job_counts, snakemake
 
 RUNGS = ("smoke", "mini", "h200", "b200")
 # Where no conda is installed the paper's rung is dry-run without it, as its profile documents.
 FLAGS = {"b200": ("--sdm", "env-modules")}
-
-
-def job_counts(output: str) -> dict[str, int]:
-    """The table of jobs that a dry run prints."""
-    lines = output.split("Job stats:")[1].splitlines()
-    rows = (re.fullmatch(r"(\w+)\s+(\d+)", line.strip()) for line in lines)
-    return {row[1]: int(row[2]) for row in rows if row}
 
 
 def artefact_rules() -> str:
@@ -251,7 +244,8 @@ def test_the_readmes_table_names_what_there_is_and_its_minutes_were_measured():
     """Each row: target, module, and the minutes of the committed measurement."""
     readme = (ROOT / "README.md").read_text()
     rows = re.findall(r"^\| .+ \| `(\w+)` \| `([\w.]+)` \| ([0-9.]+) \|$", readme, flags=re.M)
-    measured = json.loads((ROOT / "results/reference/mini/minutes.json").read_text())["job_minutes"]
+    record = json.loads((ROOT / "results/reference/mini/minutes.json").read_text())
+    measured, elapsed = record["job_minutes"], record["elapsed_minutes"]
     rules = artefact_rules()
     assert {target for target, *_ in rows} == set(measured) - {"all"}
     for target, module, minutes in rows:
@@ -260,6 +254,9 @@ def test_the_readmes_table_names_what_there_is_and_its_minutes_were_measured():
         assert (ROOT / "src/recscale" / (module.replace(".", "/") + ".py")).is_file()
         assert float(minutes) == measured[target]
     assert f"took {measured['all']} job minutes" in readme
+    assert f"two CPU cores, {elapsed['all']} minutes" in readme
+    assert f"ended in {elapsed['all']} minutes on two cores" in readme
+    assert f"with `all_controls` in {elapsed['all_controls']}." in readme
 
 
 STAGES = ("data", "item_ids", "curriculum", "ranking", "pretraining", "scaling", "paper")

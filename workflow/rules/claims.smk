@@ -10,6 +10,8 @@ TRAINED_AND_SEEDS = [run for run in EVERY_RUN if run.split("-seed")[0] in TRAINE
 AUDITS = [f"{RESULTS}/audits/{audit}.csv" for audit in ["bias", "fidelity", "privacy"]]
 # The run whose answers Section 8 is judged by: the largest model on the full mixture.
 ANSWERING = "size4-full"
+# The paper's own tables.
+PUBLISHED = sorted(map(str, Path("paper/published").glob("*.csv")))
 # Verdicts with the controls, shown where ours are open; none where no reference is committed.
 REFERENCE_LEDGER = [
     ledger for ledger in [f"{REFERENCE}/claims/verdicts_controls.csv"] if Path(ledger).is_file()
@@ -137,7 +139,7 @@ rule verdicts_controls:
 rule errata:
     """What the paper prints against what its own numbers give."""
     input:
-        published=sorted(map(str, Path("paper/published").glob("*.csv"))),
+        published=PUBLISHED,
         code=code("paper.errata"),
     output:
         report(

@@ -51,7 +51,6 @@ CONTROL_FIGURES = [
     "verdicts_controls",
 ]
 TYPST = sorted(map(str, [*Path("paper").glob("*.typ"), *Path("paper/sections").glob("*.typ")]))
-OWN_TABLES = sorted(map(str, Path("paper/published").glob("*.csv")))
 
 
 rule paper:
@@ -64,7 +63,7 @@ rule paper:
         figures=[figure(name)[kind] for name in FIGURES for kind in ["pdf", "csv"]],
         verdicts=rules.claims.output[0],
         manifests=of_runs("manifest", "fig2"),
-        published=OWN_TABLES,
+        published=PUBLISHED,
         code=code("paper.compile"),
     output:
         report(
@@ -114,7 +113,7 @@ use rule paper as paper_controls with:
         verdicts=rules.claims.output[0],
         verdicts_controls=rules.claims_controls.output[0],
         manifests=of_runs("manifest", "fig2"),
-        published=OWN_TABLES,
+        published=PUBLISHED,
         code=code("paper.compile"),
     output:
         report(

@@ -9,18 +9,6 @@ from snakemake.output_index import OutputIndex
 
 # Blocks of the config that a plan reads.
 PLANNED = of(config, "data", "item_ids", "curriculum", "pretraining", "ranking")
-CONTROL_ARTEFACTS = [
-    "ranking_controls",
-    "pretraining_controls",
-    "fig4_controls",
-    "true_preference",
-    "fig8_frontier",
-    "joint_law",
-    "forecast_seen",
-    "repetition",
-    "table4_seeds",
-    "rival_laws",
-]
 
 
 def jobs_behind(files):
@@ -85,7 +73,8 @@ def plan_request(wildcards):
         "all": sorted({made_by[str(file)] for file in rules.all.input}),
         "all_controls": sorted(set(made_by.values())),
     }
-    shown = [name for name in [*TABLES, *FIGURES, *CONTROL_ARTEFACTS] if name in nodes]
+    names = [*TABLES, *FIGURES, *CONTROL_TABLES, *CONTROL_FIGURES]
+    shown = [name for name in names if name in nodes]
     return settings(
         name=NAME,
         rung=RUNG,

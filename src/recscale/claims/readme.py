@@ -1,6 +1,6 @@
 """The verdicts of the reference results, written into the README between two markers.
 
-python -m recscale.claims.readme --reference results/reference --readme README.md
+python -m recscale.claims.readme --reference results/reference/mini --readme README.md
 """
 
 from __future__ import annotations

@@ -27,6 +27,7 @@ from recscale.curriculum.token_pieces import Pieces, read_tokenizer
 from recscale.errors import UserError, run_command
 from recscale.logs import logger
 from recscale.settings import parse
+from recscale.shards import check_shard
 
 DOCUMENTS_AT_ONCE = 65_536
 
@@ -103,10 +104,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=None, help="of the tokenizer")
     parser.add_argument("--settings", required=True)
     arguments = parser.parse_args()
-    if not 0 <= arguments.shard < arguments.shards:
-        raise UserError(
-            f"--shard is {arguments.shard} of {arguments.shards}", "shards are numbered from 0"
-        )
+    check_shard(arguments.shard, arguments.shards)
     settings = parse(Settings, arguments.settings)
     if arguments.threads is not None:
         os.environ["RAYON_NUM_THREADS"] = str(arguments.threads)

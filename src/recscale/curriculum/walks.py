@@ -33,6 +33,7 @@ from recscale.curriculum.walk_settings import ATTEMPTS, Settings, Walks
 from recscale.errors import UserError, run_command
 from recscale.logs import logger, progress
 from recscale.settings import parse
+from recscale.shards import check_shard
 
 log = logger("curriculum.walks")
 
@@ -188,8 +189,7 @@ def shard_range(walks: int, shard: int, shards: int) -> tuple[int, int]:
     Raises:
         UserError: there is no such shard.
     """
-    if not 0 <= shard < shards:
-        raise UserError(f"--shard is {shard} of --shards {shards}", "count shards from 0")
+    check_shard(shard, shards)
     return walks * shard // shards, walks * (shard + 1) // shards
 
 

@@ -28,6 +28,7 @@ from recscale.item_ids.encoders import Encoder, HuggingFace, TfidfSvd
 from recscale.item_ids.resumable_array import ResumableArray
 from recscale.logs import logger, progress
 from recscale.settings import parse
+from recscale.shards import check_shard
 
 log = logger("item_ids.embeddings")
 
@@ -250,10 +251,7 @@ def main() -> None:
     parser.add_argument("--shards", type=int, default=1)
     parser.add_argument("--settings", required=True)
     arguments = parser.parse_args()
-    if not 0 <= arguments.shard < arguments.shards:
-        raise UserError(
-            f"--shard is {arguments.shard} of {arguments.shards}", "shards are numbered from 0"
-        )
+    check_shard(arguments.shard, arguments.shards)
     embed(
         arguments.items,
         arguments.embeddings,

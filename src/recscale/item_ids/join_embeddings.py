@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from recscale import files
 from recscale.errors import UserError, run_command
@@ -21,20 +20,6 @@ ROWS_AT_ONCE = 65_536
 SUMMED = ("items", "items_without_known_words")  # of the cards; the rest is equal in all of them
 
 log = logger("item_ids.join_embeddings")
-
-
-def read_shard(path: Path) -> NDArray[np.float16]:
-    """A shard (items, dimensions), mapped from the disk.
-
-    Raises:
-        UserError: the file is missing or broken.
-    """
-    try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"{path} cannot be read ({error})", "delete it and rerun its target"
-        ) from None
 
 
 def joined_card(cards: list[Path]) -> dict[str, Any]:
@@ -61,7 +46,7 @@ def join(shards: list[Path], cards: list[Path], embeddings: Path, card: Path) ->
     Raises:
         UserError: a shard is missing, broken, of other dimensions, or not what its card says.
     """
-    arrays = [read_shard(path) for path in shards]
+    arrays = [files.read_array(path, memory_map=True) for path in shards]
     described = joined_card(cards)
     for array, path, of_shard in zip(arrays, shards, cards, strict=True):
         shape = (files.read_json(of_shard)["items"], described["dimensions"])

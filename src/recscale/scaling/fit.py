@@ -198,15 +198,18 @@ def fit_runs(curves: pd.DataFrame, chosen: Settings, where: str) -> pd.DataFrame
 
 
 def fits_and_residuals(
-    curves: pd.DataFrame, chosen: Settings, where: str
+    curves: pd.DataFrame, chosen: Settings, where: str, short: bool = True
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The rows of `fit_runs`, and every evaluation beside its fitted loss (contract `residuals`).
 
     Raises:
-        UserError: as `curves_of_runs`.
+        UserError: as `curves_of_runs`, and as `require_points` unless curves may be `short`.
     """
     rows, residuals = [], []
-    for curve in curves_of_runs(curves, chosen, where):
+    found = curves_of_runs(curves, chosen, where)
+    if not short:
+        require_points(found, where)
+    for curve in found:
         named = f"{where}: run {curve.keys['run']}, domain {curve.keys['domain']}"
         fit = fit_curve(curve.late_tokens, curve.late_loss, named)
         if fit.law.status is Status.TOO_FEW_POINTS:
@@ -277,10 +280,7 @@ def main() -> None:
     arguments = parser.parse_args()
     chosen = settings.parse(Settings, arguments.settings)
     curves = files.read_table(arguments.curves, "curves", CURVE_COLUMNS)
-    where = str(arguments.curves)
-    if not arguments.short:
-        require_points(curves_of_runs(curves, chosen, where), where)
-    fits, residuals = fits_and_residuals(curves, chosen, where)
+    fits, residuals = fits_and_residuals(curves, chosen, str(arguments.curves), arguments.short)
     if arguments.residuals is not None:
         files.write_table(residuals, arguments.residuals, "residuals")
     files.write_csv(fits, arguments.out)

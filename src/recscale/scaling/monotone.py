@@ -80,6 +80,11 @@ def rises_on_the_way(tokens: Array, loss: Array) -> bool:
     )
 
 
+def rises(tokens: Array, loss: Array) -> bool:
+    """Whether the loss rises anywhere by more than noise explains: no law that falls fits it."""
+    return rises_again(tokens, loss) or rises_on_the_way(tokens, loss)
+
+
 def _exceeds(tokens: Array, loss: Array, comparisons: int, rise: Callable[[Array], float]) -> bool:
     scales = noise_scales(tokens, loss)
     level = FALSE_ALARMS / (comparisons * len(scales))

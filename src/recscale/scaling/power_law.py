@@ -19,7 +19,7 @@ from statsmodels.regression.linear_model import OLS
 from statsmodels.stats.stattools import durbin_watson
 
 from recscale.errors import UserError
-from recscale.scaling.monotone import rises_again, rises_on_the_way
+from recscale.scaling.monotone import rises
 from recscale.scaling.projection import ALPHA_GRID, Array, Curve, Solution
 
 CONFIDENCE = 0.95
@@ -102,7 +102,7 @@ def fit_power_law(tokens: Array, loss: Array, where: str = "curve") -> PowerLaw:
         return PowerLaw(Status.NON_FINITE, n, first, last)
     if n < MIN_POINTS:
         return PowerLaw(Status.TOO_FEW_POINTS, n, first, last)
-    if rises_again(tokens, loss) or rises_on_the_way(tokens, loss):
+    if rises(tokens, loss):
         return PowerLaw(Status.NOT_MONOTONE, n, first, last)
 
     d0 = float(np.exp(np.mean(np.log(tokens))))

@@ -14,8 +14,8 @@ import pandas as pd
 from recscale.errors import UserError
 from recscale.scaling import annealing
 from recscale.scaling.huber import Objective, from_starts
-from recscale.scaling.monotone import rises_again, rises_on_the_way
-from recscale.scaling.onset import find_onset
+from recscale.scaling.monotone import rises
+from recscale.scaling.onset import MIN_POINTS as POINTS_OF_AN_ONSET
 from recscale.scaling.power_law import MIN_POINTS
 from recscale.scaling.projection import Array
 from recscale.scaling.repetition import effective_tokens
@@ -165,7 +165,7 @@ class Curves:
         if len(loss) < parameters + 1:
             raise LeftOut("too few evaluations remain")
         enough = len(loss) >= MIN_POINTS + parameters - 3
-        if enough and (rises_again(tokens, loss) or rises_on_the_way(tokens, loss)):
+        if enough and rises(tokens, loss):
             nothing = Parameter(np.nan, np.nan, np.nan, "rises")
             return {"alpha": nothing, "l_inf": nothing}
         x = tokens
@@ -199,7 +199,7 @@ class Curves:
         """
         rows = self.chosen(run, domain, recipe)
         tokens, loss, repeats = (rows[c].to_numpy(float) for c in ("tokens", "loss", "repeats"))
-        if find_onset(tokens, loss) is None:
+        if len(loss) < POINTS_OF_AN_ONSET:
             raise LeftOut("too few evaluations remain")
         place = int(np.argmin(loss))
         high = repeats[place + 1] if place + 1 < len(repeats) else np.inf
@@ -208,7 +208,7 @@ class Curves:
             float(repeats[max(place - 1, 0)]),
             float(high),
             float(repeats[-1]),
-            bool(rises_again(tokens, loss) or rises_on_the_way(tokens, loss)),
+            bool(rises(tokens, loss)),
         )
 
     def rises(self, run: str, domain: str, recipe: Recipe) -> bool:
