@@ -186,6 +186,8 @@ def test_srun_starts_the_launcher_once_on_each_node(
     command = launch.srun_command(2, 16, ["-m", "recscale.pretraining.cpt", "--run-name", "x"])
     text = " ".join(command)
     assert text.startswith("srun --nodes 2 --ntasks 2 --ntasks-per-node 1 ")
+    # An option whose value is optional takes it after = only.
+    assert " --kill-on-bad-exit=0 " in text
     assert text.endswith(
         "recscale.pretraining.launch --in-step --nodes 2 --processes 16 -- "
         "-m recscale.pretraining.cpt --run-name x"

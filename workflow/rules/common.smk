@@ -105,31 +105,44 @@ def check_experiments(experiments):
 
 
 @cache
+def source_files(module):
+    """The files of a module: its own and those of the packages it is in; fewer if it is a name in one."""
+    path, found = ROOT / "src", []
+    for part in module.split("."):
+        path = path / part
+        file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        if file.is_file():
+            found.append(file)
+    return found
+
+
+@cache
+def imports(file):
+    """What a source file imports of this project, by module and by name."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+            found.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return [name for name in found if name.split(".")[0] == "recscale"]
+
+
+@cache
 def code(module):
     """The source files that `python -m recscale.<module>` imports from src/, itself included.
 
     As inputs of a rule they make an edit rerun just what it can change. Snakemake compares small
     files by content, so a touched file reruns nothing.
     """
-    source = ROOT / "src"
     found = set()
     waiting = [f"recscale.{module}"]
     while waiting:
-        parts = waiting.pop().split(".")
-        for depth in range(1, len(parts) + 1):
-            path = source.joinpath(*parts[:depth])
-            file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-            if not file.is_file() or file in found:
-                continue
-            found.add(file)
-            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-                if isinstance(node, ast.Import):
-                    names = [alias.name for alias in node.names]
-                elif isinstance(node, ast.ImportFrom) and node.module:
-                    names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-                else:
-                    continue
-                waiting.extend(name for name in names if name.split(".")[0] == "recscale")
+        for file in source_files(waiting.pop()):
+            if file not in found:
+                found.add(file)
+                waiting.extend(imports(file))
     return sorted(str(file.relative_to(ROOT)) for file in found)
 
 

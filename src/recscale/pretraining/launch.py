@@ -60,7 +60,7 @@ def srun_command(nodes: int, processes: int, command: Sequence[str]) -> list[str
         )
     # Without --cpu-bind each node's processes would share the one core of their srun task.
     options = ["--nodes", nodes, "--ntasks", nodes, "--ntasks-per-node", 1, "--cpu-bind", "none"]
-    options += ["--kill-on-bad-exit", 0, "--wait", PATIENCE]
+    options += ["--kill-on-bad-exit=0", "--wait", PATIENCE]
     here = [sys.executable, "-m", "recscale.pretraining.launch", "--in-step"]
     sizes = ["--nodes", nodes, "--processes", processes, "--"]
     return list(map(str, ["srun", *options, *here, *sizes, *command]))
