@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -106,10 +107,23 @@ def test_a_loss_that_rises_too_far_stops(accelerator: Accelerator, tmp_path: Pat
         table.write(0.1, torch.tensor(1.0))
 
 
-def test_no_gpu_where_one_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("cuda", "wrong", "way_out"),
+    [
+        (None, " is a build without CUDA", f"remove its environment {sys.prefix} and make it anew"),
+        ("13.0", ", built for CUDA 13.0, finds no GPU", "run on a machine with a GPU and a driver"),
+    ],
+)
+def test_no_gpu_where_one_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, cuda: str | None, wrong: str, way_out: str
+) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(UserError, match="settings.device is cuda, and torch finds no GPU"):
+    monkeypatch.setattr(torch.version, "cuda", cuda)
+    with pytest.raises(UserError) as raised:
         parallel.start(build(BaseSettings, settings(device="cuda"), "settings"))
+    assert raised.value.what == f"settings.device is cuda, and torch {torch.__version__}{wrong}"
+    assert raised.value.way_out.startswith(way_out)
+    assert raised.value.way_out.endswith("or set pretraining.device to cpu")
 
 
 def test_sharding_over_one_process_is_refused(accelerator: Accelerator) -> None:

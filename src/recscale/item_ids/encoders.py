@@ -19,6 +19,9 @@ from threadpoolctl import threadpool_limits
 
 from recscale import files
 from recscale.errors import UserError, first_line
+from recscale.logs import logger
+
+log = logger("item_ids.encoders")
 
 FITTED_ROWS_AT_ONCE = 16_384
 # A text's weights have norm 1. Where less than this is left of them in the components, what is left
@@ -156,6 +159,10 @@ class HuggingFace:
         transformers_logging.set_verbosity_error()
         transformers_logging.disable_progress_bar()
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        if self.device == "cpu":
+            built = f"torch {torch.__version__} is a build without CUDA"
+            why = built if torch.version.cuda is None else "torch finds no GPU"
+            log.warning("%s: texts are embedded on the CPU", why)
         dtype = torch.bfloat16 if self.device == "cuda" else torch.float32
         # The last token is the last column if padding is on the left; models that count positions
         # from the first column need it on the right.

@@ -25,6 +25,7 @@ from recscale.pretraining.data import (
     read_vocabulary,
 )
 from recscale.pretraining.evaluation import Losses, held_out_losses, read_held_out
+from recscale.pretraining.finished import MANIFEST, Finished
 from recscale.pretraining.loss import ready
 from recscale.pretraining.model import add_rows, count_parameters, padded_rows, save_model
 from recscale.pretraining.parallel import gathered, precision_in_use, start
@@ -76,6 +77,11 @@ class Paths:
     curves: Path
     training: Path
     manifest: Path
+
+    def outputs(self) -> dict[str, Path]:
+        """The files to write, by a name of their own."""
+        tables = {"curves.parquet": self.curves, "training.parquet": self.training}
+        return {**tables, MANIFEST: self.manifest}
 
 
 def curve_rows(losses: Losses, seen: Seen) -> list[dict[str, Any]]:
@@ -144,6 +150,21 @@ def run_cpt(run: str, settings: CptSettings, paths: Paths, accelerator: Accelera
     sets = read_held_out(paths.held_out, ALL_HELD_OUT, vocabulary, paths.item_ids)
     length = next(iter(domains.values()))[1].shape[1]
     steps = settings.steps(length)
+    branches = [
+        decay_start(int(settings.tokens * horizon) // (settings.batch_windows * length))
+        for horizon in settings.branches
+    ]
+    precision = precision_in_use(accelerator)
+    identity = identity_of(run, settings, paths, precision)
+    finished = Finished(paths.checkpoints / "finished", identity)
+    if finished.given_again(paths.outputs(), branches, accelerator):
+        log.info(
+            "run %s was finished by this code, with these settings and data: its results are given "
+            "again; to train it anew, delete %s",
+            run,
+            finished.folder,
+        )
+        return
     # The order of windows depends on the run's seed alone: runs that share it are paired.
     sampler = MixtureSampler(
         domains,
@@ -161,18 +182,8 @@ def run_cpt(run: str, settings: CptSettings, paths: Paths, accelerator: Accelera
     )
     parameters, outside_embedding = count_parameters(model)
     loss = ready(accelerator, model, vocabulary.end_of_text)
-    branches = [
-        decay_start(int(settings.tokens * horizon) // (settings.batch_windows * length))
-        for horizon in settings.branches
-    ]
-    precision = precision_in_use(accelerator)
-    identity = identity_of(run, settings, paths, precision)
     checkpoints = Checkpoints(
-        paths.checkpoints,
-        identity,
-        accelerator,
-        settings.checkpoint_every,
-        branches,
+        paths.checkpoints, identity, accelerator, settings.checkpoint_every, branches
     )
 
     def tokens_at(step: int) -> int:
@@ -229,6 +240,7 @@ def run_cpt(run: str, settings: CptSettings, paths: Paths, accelerator: Accelera
             "files": save_model(final, paths.tokenizer, vocabulary.end_of_text, paths.folder),
         }
         write_results(trained, paths, manifest)
+        finished.keep(paths.outputs())
         log.info("run %s: %d tokens", run, manifest["tokens"])
     accelerator.wait_for_everyone()
     checkpoints.finish()

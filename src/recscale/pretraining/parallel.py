@@ -8,6 +8,7 @@ embeddings, so sharding is done here and checked.
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING, cast
 
 import torch
@@ -41,6 +42,23 @@ def has_fast_bf16(device: torch.device) -> bool:
     return any(has for name, has in torch.cpu.get_capabilities().items() if "bf16" in name)
 
 
+def without_gpu() -> UserError:
+    """What is wrong where a GPU is asked for and torch has none: torch's build, or the machine."""
+    if torch.version.cuda is None:
+        return UserError(
+            f"settings.device is cuda, and torch {torch.__version__} is a build without CUDA",
+            f"remove its environment {sys.prefix} and make it anew where the package index has the "
+            "build for CUDA (PIP_EXTRA_INDEX_URL names another index), or set pretraining.device "
+            "to cpu",
+        )
+    return UserError(
+        f"settings.device is cuda, and torch {torch.__version__}, built for CUDA "
+        f"{torch.version.cuda}, finds no GPU",
+        "run on a machine with a GPU and a driver for that CUDA (nvidia-smi shows both), or set "
+        "pretraining.device to cpu",
+    )
+
+
 def start(settings: TrainingSettings) -> Accelerator:
     """Set the threads and make the accelerator: device, autocast and processes.
 
@@ -58,10 +76,7 @@ def start(settings: TrainingSettings) -> Accelerator:
     if settings.device not in DEVICES:
         raise UserError(f"settings.device is {settings.device!r}", "it must be cpu, cuda or any")
     if settings.device == "cuda" and not torch.cuda.is_available():
-        raise UserError(
-            "settings.device is cuda, and torch finds no GPU",
-            "run on a machine with one and torch built for it, or set pretraining.device to cpu",
-        )
+        raise without_gpu()
     torch.set_num_threads(settings.threads)
     on_cpu = settings.device == "cpu"
     bf16 = settings.precision == "bf16"
