@@ -1,6 +1,7 @@
 # make            set up and build every artefact of the paper at the rung RUNG (default: mini)
 # make reviewer   the same artefacts from the committed reference results: no training, no torch, minutes
 # make test       set up, check the code and run the tests
+# make cluster-test   install and start a Slurm on this machine, and let it make a whole paper
 # make environment, make check, make controls, make clean: the parts
 
 RUNG ?= mini
@@ -15,7 +16,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Compiled modules make every job start faster; the environment is written once.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: all controls reviewer environment check test clean
+.PHONY: all controls reviewer environment check test cluster-test clean
 .DELETE_ON_ERROR:
 
 all: $(READY)
@@ -63,6 +64,10 @@ check: $(READY)
 
 test: check
 	pytest
+
+# An empty -m takes in what plain pytest leaves out.
+cluster-test: $(READY)
+	pytest tests/cluster -m ""
 
 clean:
 	rm -rf .venv $(REVIEWER) results/smoke results/mini results/reviewer paper/smoke paper/mini paper/reviewer logs .snakemake

@@ -65,7 +65,7 @@ def imports(command: str) -> set[str]:
     """
     found = set()
     # The files that the rules themselves name as the code of a command.
-    for file in functions_of_the_rules()["code"](command.removeprefix("recscale.")):
+    for file in functions_of_the_rules()["code_files"](command.removeprefix("recscale.")):
         for node in executed(ast.parse((ROOT / file).read_text())):
             if isinstance(node, ast.Import):
                 tops = [alias.name.split(".")[0] for alias in node.names]

@@ -129,13 +129,19 @@ def imports(file):
     return [name for name in found if name.split(".")[0] == "recscale"]
 
 
-@cache
 def code(module):
-    """The source files that `python -m recscale.<module>` imports from src/, itself included.
+    """An input function: the source files that `python -m recscale.<module>` imports from src/.
 
     As inputs of a rule they make an edit rerun just what it can change. Snakemake compares small
-    files by content, so a touched file reruns nothing.
+    files by content, so a touched file reruns nothing. They are looked for where a job is asked
+    for, which saves the start of each single job on a cluster half a second.
     """
+    return lambda wildcards: code_files(module)
+
+
+@cache
+def code_files(module):
+    """The source files of a command, itself included."""
     found = set()
     waiting = [f"recscale.{module}"]
     while waiting:

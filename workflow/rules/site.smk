@@ -4,6 +4,12 @@ There are no rules here. All of it ends in resources, which make nothing run aga
 and time limits are read from the same file by the profile of the cluster.
 """
 
+import os
+import shutil
+import subprocess
+
+from snakemake_interface_executor_plugins.settings import DeploymentMethod, ExecMode
+
 SITE_FILE = Path("config/site.yaml")
 
 
@@ -45,7 +51,8 @@ def check_site():
     for size in PRETRAINING["sizes"]:
         processes = processes_of(size)
         where = SITE_FILE if SITE else "config: pretraining.processes"
-        at_once = PRETRAINING["windows_at_once"][size] or 1
+        part = batch // processes or 1
+        at_once = min(PRETRAINING["windows_at_once"][size] or 1, part)
         if batch % (processes * at_once):
             raise WorkflowError(
                 f"{where}: a run of {size} has {processes} processes of {at_once} windows at once "
@@ -73,7 +80,7 @@ def launcher(wildcards):
     nodes, processes = nodes_of(size), processes_of(size)
     if processes == 1:
         return "python"
-    return f"python -m recscale.pretraining.launch --nodes {nodes} --processes {processes} -- "
+    return f"python -m recscale.pretraining.launch --nodes {nodes} --processes {processes} --"
 
 
 def on_several_nodes(key):
@@ -94,3 +101,50 @@ HOW_TO_START = {
     "start": launcher,
     **{key: on_several_nodes(key) for key in ["nodes", "tasks", "tasks_per_gpu", "mpi"]},
 }
+
+
+INSTALL_CONDA = (
+    "this profile makes each stage's environment with conda, and there is no conda on the PATH; install "
+    "Miniforge (https://conda-forge.org/download), which needs no administrator, or run in the "
+    "environment of `make environment` with --sdm env-modules"
+)
+
+
+def conda_is_missing():
+    """Whether environments are to be made with conda, and there is none."""
+    methods = workflow.deployment_settings.deployment_method
+    return DeploymentMethod.CONDA in methods and shutil.which("conda") is None
+
+
+def jobs_in_flight():
+    """Slurm's jobs of this folder, with their rules: what a workflow process left that was killed."""
+    if shutil.which("squeue") is None:
+        raise WorkflowError(
+            "this profile submits jobs to Slurm, and there is no squeue on the PATH; run it where jobs "
+            "are submitted, or choose another profile: smoke, mini, h200"
+        )
+    queue = subprocess.run(
+        ["squeue", "--me", "--noheader", "--format", "%i|%Z|%k"], capture_output=True, text=True
+    )
+    rows = [line.split("|", 2) for line in queue.stdout.splitlines()]
+    return [(job, rule) for job, folder, rule in rows if folder == os.getcwd()]
+
+
+# A dry run and the plan need no environments, and go without conda. Jobs that do are stopped below.
+NO_CONDA = conda_is_missing()
+if NO_CONDA:
+    if workflow.exec_mode != ExecMode.DEFAULT:
+        raise WorkflowError(INSTALL_CONDA)
+    workflow.deployment_settings.deployment_method.discard(DeploymentMethod.CONDA)
+
+
+onstart:
+    submits = any(not job.is_local for job in workflow.dag.needrun_jobs())
+    if NO_CONDA and submits:
+        raise WorkflowError(INSTALL_CONDA)
+    if workflow.executor_plugin.name == "slurm" and submits and (found := jobs_in_flight()):
+        ids = " ".join(job for job, _ in found)
+        raise WorkflowError(
+            f"the queue still holds what an earlier start submitted from this folder ({found[0][1]}, for "
+            f"one), and it would run twice; wait until it has ended, or end it: scancel {ids}"
+        )

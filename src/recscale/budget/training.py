@@ -130,7 +130,7 @@ def _needed(
     block: dict[str, Any], shape: Any, size: str, rows: int, tied: bool, length: int, gpus: int
 ) -> int:
     part = block["batch_windows"] // gpus
-    windows = block["windows_at_once"][size] or part
+    windows = min(block["windows_at_once"][size] or part, part)
     shards = 1 if block["sharding"][size] == "none" else gpus
     return bytes_per_gpu(
         shape,

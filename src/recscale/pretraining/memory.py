@@ -134,7 +134,7 @@ def check_memory(
             accumulates=windows < part,
         )
 
-    windows = settings.windows_at_once or part
+    windows = min(settings.windows_at_once or part, part)
     found = needed(windows, shards)
     need = found.with_fragments
     if need <= free:

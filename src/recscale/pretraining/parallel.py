@@ -85,7 +85,9 @@ def start(settings: TrainingSettings) -> Accelerator:
         log.info("this CPU has no bf16 instructions: computing in fp32")
     accelerator = Accelerator(cpu=on_cpu, mixed_precision="bf16" if bf16 else "no")
     processes = accelerator.num_processes
-    at_once = settings.windows_at_once or settings.batch_windows // processes or 1
+    # A process has no more than its part of a batch, however many it could take.
+    part = settings.batch_windows // processes or 1
+    at_once = min(settings.windows_at_once or part, part)
     if settings.batch_windows % (processes * at_once):
         raise UserError(
             f"settings.batch_windows is {settings.batch_windows}, there are {processes} processes "

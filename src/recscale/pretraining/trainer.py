@@ -47,8 +47,8 @@ class TrainingSettings:
     that a row may lie above the rows before it.
 
     How it is computed, which changes results by rounding at most: device: cpu, cuda or any;
-    threads: CPU threads of a process; windows_at_once: windows a process computes together (null:
-    its whole part of the batch); sharding: none, full (over all processes) or node (over those of a
+    threads: CPU threads of a process; windows_at_once: the most windows a process computes together
+    (null: its whole part of the batch); sharding: none, full (over all processes) or node (over those of a
     node); compile_layers: with torch.compile; checkpoint_every: steps.
     """
 

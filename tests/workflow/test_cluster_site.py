@@ -1,0 +1,138 @@
+"""What a cluster's user decides: config/site.yaml, and what must be installed."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from repository_copy import ROOT, copy_of_repository, job_counts, snakemake
+
+NODES = "nodes: {{size1: {0}, size2: {0}, size3: {0}, size4: {0}}}\n"
+# A run's nodes, GPUs on each, and the site file that says so.
+SITES = {
+    (1, 8): "gpus_per_node: 8\n" + NODES.format(1),
+    (4, 8): "gpus_per_node: 8\n" + NODES.format(4),
+    (8, 4): "gpus_per_node: 4\n" + NODES.format(8),
+}
+RUN = "results/b200/pretraining/size4-full/curves.parquet"
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return copy_of_repository(tmp_path_factory.mktemp("site") / "copy")
+
+
+@pytest.fixture
+def site(cluster: Path) -> Iterator[Path]:
+    """Where the site file is, which a test may write."""
+    path = cluster / "config/site.yaml"
+    yield path
+    path.unlink(missing_ok=True)
+
+
+def jobs(folder: Path, *arguments: str) -> str:
+    done = snakemake(folder, "--profile", "b200", "-n", *arguments)
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def resources(text: str, rule: str) -> dict[str, str]:
+    """The resources of the first job of a rule in a dry run."""
+    line = text.partition(f"rule {rule}:")[2].partition("resources: ")[2].partition("\n")[0]
+    return dict(re.findall(r"(\w+)=(.*?)(?:, (?=\w+=)|$)", line))
+
+
+def test_the_example_is_a_site_file_that_changes_nothing_but_resources(
+    cluster: Path, site: Path
+) -> None:
+    without = jobs(cluster, "all")
+    shutil.copy(ROOT / "config/site.example.yaml", site)
+    with_site = jobs(cluster, "all")
+    changing = re.compile(r"^    (?:resources|threads|jobid|reason): .*\n", re.M)
+    # Jobs that wait for nothing come in any order.
+    described = [
+        sorted(re.findall(r"^rule \w+:\n(?:    .*\n)+", changing.sub("", text), re.M))
+        for text in (with_site, without)
+    ]
+    assert described[0] == described[1] and len(described[0]) == job_counts(without)["total"]
+    assert resources(with_site, "cpt")["slurm_partition"] == "gpu"
+    assert resources(with_site, "cpt")["slurm_account"] == "my_project"
+    assert resources(with_site, "table4")["slurm_partition"] == "cpu"
+    assert "slurm_partition" not in resources(without, "cpt")
+
+
+@pytest.mark.parametrize(("nodes", "gpus"), SITES)
+def test_nodes_and_gpus_of_a_run_are_the_sites(
+    cluster: Path, site: Path, nodes: int, gpus: int
+) -> None:
+    """32 GPUs are four nodes of eight, or eight of four."""
+    site.write_text(SITES[nodes, gpus])
+    found = resources(jobs(cluster, "--", RUN), "cpt")
+    processes = nodes * gpus
+    assert found["gres"] == f"gpu:{gpus}"
+    assert f"--nodes {nodes} --processes {processes} --" in found["start"]
+    assert found.get("nodes", "1") == found.get("tasks", "1") == str(nodes)
+    assert ("mpi" in found) == (nodes > 1)
+
+
+def test_time_and_memory_end_at_the_sites_limits(cluster: Path, site: Path) -> None:
+    site.write_text("max_minutes: 1440\nmax_memory_mb: 200000\n")
+    found = resources(jobs(cluster, "--", RUN), "cpt")
+    assert (found["runtime"], found["mem_mb"]) == ("1440", "200000")
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("partitions: gpu\n", "'partitions' was unexpected"),
+        ("nodes: {size1: 0, size2: 1, size3: 1, size4: 1}\n", "nodes.size1: 0 is less than"),
+        ("gpus_per_node: [8\n", "config/site.yaml: it is not YAML in line"),
+        ("gpus_per_node: 5\n", "a run of size1 has 5 processes of 64 windows at once"),
+        ("gpus_per_node: 1\n", "pretraining.sharding.size3 shares its model among several"),
+    ],
+)
+def test_what_is_wrong_with_a_site_file_is_named(
+    cluster: Path, site: Path, text: str, named: str
+) -> None:
+    site.write_text(text)
+    done = snakemake(cluster, "--profile", "b200", "-n", "--", RUN)
+    lines = [line for line in done.stdout.splitlines() if "config/site.yaml" in line]
+    assert done.returncode == 1 and len(lines) == 1 and named in lines[0], done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_every_rule_that_the_profile_names_exists(cluster: Path) -> None:
+    profile = yaml.safe_load((ROOT / "workflow/profiles/b200/config.yaml").read_text())
+    rules = snakemake(cluster, "--profile", "b200", "--list-rules").stdout.split()
+    assert profile["set-resources"].keys() | profile["set-threads"].keys() <= set(rules)
+
+
+@pytest.fixture
+def without_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A PATH without Slurm and conda."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for name in ("bash", "sh", "git", "env", "cat", "mkdir", "uname"):
+        if found := shutil.which(name):
+            (folder / name).symlink_to(found)
+    monkeypatch.setenv("PATH", str(folder))
+
+
+def test_what_is_not_installed_is_named_before_anything_runs(
+    cluster: Path, without_slurm: None
+) -> None:
+    assert "cpt" in jobs(cluster, "all")  # a dry run needs neither
+    assert "GPU-hours" in snakemake(cluster, "--profile", "b200", "plan").stdout  # nor does this
+    shutil.rmtree(cluster / "logs")
+    done = snakemake(cluster, "--profile", "b200", "all")
+    assert done.returncode == 1 and "there is no conda on the PATH; install" in done.stdout
+    done = snakemake(cluster, "--profile", "b200", "--sdm", "env-modules", "--", "all")
+    assert done.returncode == 1 and "there is no squeue on the PATH; run it where" in done.stdout
+    assert not (cluster / "results/b200/data").exists()
+    assert not list(Path(os.fspath(cluster)).glob("logs/*"))
