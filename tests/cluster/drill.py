@@ -78,6 +78,17 @@ class Drill:
         ((number, _),) = self.slurm.jobs(self.folder)
         return number
 
+    def kill_the_workflow(self) -> str:
+        """Start the workflow, and kill it while its job trains; returns the job's number."""
+        self.start()
+        self.until_step(EVERY + 5)
+        job = self.job()
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+        workflow(self.slurm, self.folder, "--unlock", "--", TARGET).wait(timeout=PATIENCE)
+        return job
+
     def state(self, job: str) -> str:
         """The state of a job, and its restarts by Slurm."""
         shown = self.slurm.run("scontrol", "show", "job", job)

@@ -7,6 +7,7 @@ tests of the other modules.
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -15,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from .drill import DELAY, EVERY, PATIENCE, RESULTS, TARGET, Drill
+from .drill import DELAY, EVERY, PATIENCE, RESULTS, Drill
 from .local_slurm import LocalSlurm
-from .login_node import said, workflow
+from .login_node import said
 
 
 def cancelled(drill: Drill) -> int:
@@ -75,16 +76,26 @@ def smoke_checkpoint(undisturbed: Path) -> int:
     return 3 * (undisturbed / RESULTS / "model/model.safetensors").stat().st_size
 
 
+def interrupted(drill: Drill) -> int:
+    """Ctrl-C: the workflow cancels its job before it ends, and goes on when it is started again."""
+    drill.start()
+    drill.until_step(EVERY + 5)
+    assert drill.process is not None
+    drill.process.send_signal(signal.SIGINT)
+    assert drill.process.wait(timeout=PATIENCE) != 0
+    end = time.monotonic() + PATIENCE
+    while drill.slurm.jobs(drill.folder):
+        assert time.monotonic() < end, said(drill.folder)
+        time.sleep(0.5)
+    drill.start()
+    drill.end()
+    return 1
+
+
 def workflow_killed(drill: Drill) -> int:
     """The login node goes down: the job goes on, and no other is started beside it."""
     drill.slow(6 * DELAY)  # the job must outlast the start that finds it
-    drill.start()
-    drill.until_step(EVERY + 5)
-    job = drill.job()
-    assert drill.process is not None
-    drill.process.kill()
-    drill.process.wait()
-    workflow(drill.slurm, drill.folder, "--unlock", "--", TARGET).wait(timeout=PATIENCE)
+    job = drill.kill_the_workflow()
     drill.start()
     drill.end(status=1)
     assert "submitted from this folder (rule_cpt" in said(drill.folder)
@@ -99,17 +110,11 @@ def workflow_killed(drill: Drill) -> int:
 
 def workflow_killed_for_longer(drill: Drill) -> int:
     """The job ends while no workflow is there: its results are found, and it is not run again."""
-    drill.start()
-    drill.until_step(EVERY + 5)
-    job = drill.job()
-    assert drill.process is not None
-    drill.process.kill()
-    drill.process.wait()
+    job = drill.kill_the_workflow()
     end = time.monotonic() + PATIENCE
     while not drill.state(job).startswith("COMPLETED"):
         assert time.monotonic() < end, drill.state(job)
         time.sleep(0.5)
-    workflow(drill.slurm, drill.folder, "--unlock", "--", TARGET).wait(timeout=PATIENCE)
     drill.start()
     drill.end()
     assert said(drill.folder).rstrip().endswith("(all requested files are present and up to date).")
@@ -137,6 +142,7 @@ AT_ONCE = {
     timed_out: "gpu",
     out_of_memory: "gpu",
     disk_full: "gpu",
+    interrupted: "gpu",
     workflow_killed: "gpu",
     workflow_killed_for_longer: "gpu",
     node_drained_and_lost: "unsafe",

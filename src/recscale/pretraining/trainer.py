@@ -48,8 +48,8 @@ class TrainingSettings:
 
     How it is computed, which changes results by rounding at most: device: cpu, cuda or any;
     threads: CPU threads of a process; windows_at_once: the most windows a process computes together
-    (null: its whole part of the batch); sharding: none, full (over all processes) or node (over those of a
-    node); compile_layers: with torch.compile; checkpoint_every: steps.
+    (null: its whole part of the batch); sharding: none, full (over all processes) or node (over
+    those of a node); compile_layers: with torch.compile; checkpoint_every: steps.
     """
 
     seed: int
