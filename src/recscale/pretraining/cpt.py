@@ -156,6 +156,9 @@ def run_cpt(run: str, settings: CptSettings, paths: Paths, accelerator: Accelera
     ]
     precision = precision_in_use(accelerator)
     identity = identity_of(run, settings, paths, precision)
+    checkpoints = Checkpoints(
+        paths.checkpoints, identity, accelerator, settings.checkpoint_every, branches
+    )
     finished = Finished(paths.checkpoints / "finished", identity)
     if finished.given_again(paths.outputs(), branches, accelerator):
         log.info(
@@ -164,6 +167,7 @@ def run_cpt(run: str, settings: CptSettings, paths: Paths, accelerator: Accelera
             run,
             finished.folder,
         )
+        checkpoints.finish()  # of a run that was killed before it could
         return
     # The order of windows depends on the run's seed alone: runs that share it are paired.
     sampler = MixtureSampler(
@@ -182,9 +186,6 @@ def run_cpt(run: str, settings: CptSettings, paths: Paths, accelerator: Accelera
     )
     parameters, outside_embedding = count_parameters(model)
     loss = ready(accelerator, model, vocabulary.end_of_text)
-    checkpoints = Checkpoints(
-        paths.checkpoints, identity, accelerator, settings.checkpoint_every, branches
-    )
 
     def tokens_at(step: int) -> int:
         return step * settings.batch_windows * length
