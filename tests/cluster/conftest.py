@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -26,6 +27,9 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSlurm]:
     reason = why_not()
     if reason:
         pytest.skip(reason)
+    # What a shell starts in its background ignores SIGINT, and so would what the tests start.
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     cluster = LocalSlurm(tmp_path_factory.mktemp("slurm") / "cluster")
     try:
         cluster.start()

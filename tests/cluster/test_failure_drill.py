@@ -58,7 +58,9 @@ def disk_full(drill: Drill) -> int:
     checkpoints.mkdir(parents=True)
     size = smoke_checkpoint(drill.undisturbed)
     tmpfs = ["mount", "-t", "tmpfs", "-o", f"size={size * 3 // 2}", "tmpfs", str(checkpoints)]
-    subprocess.run(tmpfs, check=True)
+    mounted = subprocess.run(tmpfs, capture_output=True, text=True)
+    if mounted.returncode:
+        pytest.skip(f"no disk can be made small here: {mounted.stderr.strip()}")
     try:
         drill.start("--retries", "0")
         drill.end(status=1)

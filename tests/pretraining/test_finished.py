@@ -49,7 +49,7 @@ def test_a_finished_run_is_not_trained_again(
     assert len(list(kept.iterdir())) == len(OUTPUTS)
 
 
-@pytest.mark.parametrize("change", ["settings", "code", "package", "model", "branch"])
+@pytest.mark.parametrize("change", ["settings", "code", "package", "model", "table", "branch"])
 def test_a_change_of_anything_trains(
     change: str, lost: tuple[dict[str, Any], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -66,6 +66,9 @@ def test_a_change_of_anything_trains(
     elif change == "model":
         model = options["folder"] / "model.safetensors"
         model.write_bytes(model.read_bytes()[:-1])
+    elif change == "table":
+        (kept,) = (options["checkpoints"] / "finished").glob("*/curves.parquet")
+        kept.unlink()
     else:
         # No part of what a run is; but it must have kept the checkpoint.
         options["settings"] = cpt_settings(branches=[0.5])

@@ -87,10 +87,12 @@ def test_a_failure_ends_all_processes_with_its_status(
     status: int, worker: Path, tmp_path: Path
 ) -> None:
     """2 is a wrong input, which the process has named; any other is a bug."""
-    process = start([worker, tmp_path, 1, 0, status])
+    (tmp_path / "temporary").mkdir()
+    process = start([worker, tmp_path, 1, 0, status], TMPDIR=str(tmp_path / "temporary"))
     said, _ = process.communicate(timeout=120)
     assert process.returncode == (2 if status == 2 else 1)
     assert ("ended with" in said) == (status == 3)
+    assert not list((tmp_path / "temporary").iterdir())
 
 
 def test_sigterm_reaches_every_process_which_may_take_its_time(

@@ -117,18 +117,19 @@ CLIENTS = ("sacct", "sbatch", "scancel", "scontrol", "sinfo", "squeue", "srun")
 
 
 @pytest.fixture
-def without_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A PATH without Slurm and conda."""
+def without_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The one folder of a PATH without Slurm and conda."""
     folder = tmp_path / "bin"
     folder.mkdir()
     for found in Path("/usr/bin").iterdir():
         if found.name not in ("conda", *CLIENTS):
             (folder / found.name).symlink_to(found)
     monkeypatch.setenv("PATH", str(folder))
+    return folder
 
 
 def test_what_is_not_installed_is_named_before_anything_runs(
-    cluster: Path, without_slurm: None
+    cluster: Path, without_slurm: Path
 ) -> None:
     assert "cpt" in jobs(cluster, "all")  # a dry run needs neither
     assert "GPU-hours" in snakemake(cluster, "--profile", "b200", "plan").stdout  # nor does this
@@ -137,5 +138,10 @@ def test_what_is_not_installed_is_named_before_anything_runs(
     assert done.returncode == 1 and "there is no conda on the PATH; install" in done.stdout
     done = snakemake(cluster, "--profile", "b200", "--sdm", "env-modules", "--", "all")
     assert done.returncode == 1 and "there is no squeue on the PATH; run it where" in done.stdout
+    squeue = without_slurm / "squeue"
+    squeue.write_text("#!/bin/sh\necho 'Unable to contact slurm controller' >&2\nexit 1\n")
+    squeue.chmod(0o755)
+    done = snakemake(cluster, "--profile", "b200", "--sdm", "env-modules", "--", "all")
+    assert done.returncode == 1 and "its queue (Unable to contact slurm" in done.stdout
     assert not (cluster / "results/b200/data").exists()
     assert not list(Path(os.fspath(cluster)).glob("logs/*"))

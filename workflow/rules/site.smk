@@ -126,6 +126,10 @@ def jobs_in_flight():
     queue = subprocess.run(
         ["squeue", "--me", "--noheader", "--format", "%i|%Z|%k"], capture_output=True, text=True
     )
+    if queue.returncode:
+        raise WorkflowError(
+            f"Slurm does not say what is in its queue ({queue.stderr.strip()}); start again when it does"
+        )
     rows = [line.split("|", 2) for line in queue.stdout.splitlines()]
     return [(job, rule) for job, folder, rule in rows if folder == os.getcwd()]
 

@@ -68,7 +68,7 @@ class Finished:
             branches: steps whose checkpoints other runs start from.
             accelerator: from `parallel.start`.
         """
-        found = [accelerator.is_main_process and self._is_whole(branches)]
+        found = [accelerator.is_main_process and self._is_whole(outputs, branches)]
         broadcast_object_list(found)
         if found[0] and accelerator.is_main_process:
             for name, path in outputs.items():
@@ -77,9 +77,9 @@ class Finished:
         accelerator.wait_for_everyone()
         return found[0]
 
-    def _is_whole(self, branches: Collection[int]) -> bool:
+    def _is_whole(self, outputs: Collection[str], branches: Collection[int]) -> bool:
         path = self.folder / MANIFEST
-        if not path.exists():
+        if not all((self.folder / name).is_file() for name in outputs):
             return False
         try:
             manifest = read_json(path)

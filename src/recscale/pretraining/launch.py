@@ -21,6 +21,7 @@ from types import FrameType
 from typing import Any
 
 import psutil
+from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
@@ -76,6 +77,7 @@ def configuration(nodes: int, processes: int, environment: dict[str, str]) -> La
         "max_restarts": 0,
         "monitor_interval": 0.5,
         "signals_to_handle": "SIGINT",
+        "logs_specs": DefaultLogsSpecs(log_dir=os.devnull),  # else it leaves a folder in TMPDIR
     }
     if nodes == 1:
         return LaunchConfig(rdzv_endpoint="localhost:0", run_id=str(os.getpid()), **common)
