@@ -67,7 +67,7 @@ test: check
 
 # An empty -m takes in what plain pytest leaves out.
 cluster-test: $(READY)
-	pytest tests/cluster -m ""
+	INSTALL_SLURM=1 pytest tests/cluster -m ""
 
 clean:
 	rm -rf .venv $(REVIEWER) results/smoke results/mini results/reviewer paper/smoke paper/mini paper/reviewer logs .snakemake

@@ -188,6 +188,19 @@ def test_planned_and_used_are_compared_job_by_job(tmp_path, written, call):
     assert "nothing" not in frame.reset_index()["rule"].tolist()
 
 
+def test_the_seconds_of_a_copy_are_those_of_no_training(tmp_path, written, call):
+    """A finished run's results were given again: see recscale.pretraining.finished."""
+    benchmarks = tmp_path / "benchmarks"
+    benchmarks.mkdir()
+    for name, seconds in {"cpt-size1-full": 2, "walks-train-0": 2}.items():
+        (benchmarks / f"{name}.tsv").write_text(f"s\th:m:s\n{seconds}\t0:00:30\n")
+    mark = tmp_path / "pretraining/size1-full/checkpoints/finished/0/given_again"
+    mark.parent.mkdir(parents=True)
+    mark.touch()
+    call(seen.main, *_flags(tmp_path, written, benchmarks))
+    assert set(pd.read_csv(tmp_path / "s.csv")["rule"]) == {"walks"}
+
+
 def test_a_rung_that_was_not_run_says_so(tmp_path, written, call):
     call(seen.main, *_flags(tmp_path, written, tmp_path / "none"))
     assert "Not measured" in (tmp_path / "s.md").read_text()

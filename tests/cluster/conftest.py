@@ -24,7 +24,7 @@ HERE = Path(__file__).parent
 @pytest.fixture(scope="session")
 def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSlurm]:
     """Slurm on loopback, stopped at the end."""
-    reason = why_not()
+    reason = why_not(tmp_path_factory.mktemp("devices"))
     if reason:
         pytest.skip(reason)
     # What a shell starts in its background ignores SIGINT, and so would what the tests start.
@@ -48,6 +48,7 @@ def whole_paper(
     process = workflow(slurm, folder, "all", flags=(*FLAGS, *AT_ONCE))
     yield folder, process
     process.kill()
+    process.wait()
 
 
 @pytest.fixture(scope="session")

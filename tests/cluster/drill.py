@@ -53,9 +53,24 @@ class Drill:
         """Make the steps of the next process longer."""
         (self.folder / "drill/delay").write_text(str(seconds))
 
+    def hold(self) -> None:
+        """Have the training take no step until it is released."""
+        (self.folder / "drill/held").touch()
+
+    def release(self) -> None:
+        """End that."""
+        (self.folder / "drill/held").unlink()
+
     def start(self, *flags: str) -> None:
         """Start the workflow."""
         self.process = workflow(self.slurm, self.folder, *flags, "--", TARGET)
+
+    def until_state(self, job: str, *states: str) -> None:
+        """Wait until a job has one of some states, whether or not the workflow is running."""
+        end = time.monotonic() + PATIENCE
+        while not self.state(job).startswith(states):
+            assert time.monotonic() < end, self.state(job)
+            time.sleep(0.2)
 
     def until(self, happened: Callable[[], bool], what: str) -> None:
         """Wait for something while the workflow is running."""
@@ -83,11 +98,15 @@ class Drill:
         self.start()
         self.until_step(EVERY + 5)
         job = self.job()
-        assert self.process is not None
-        self.process.kill()
-        self.process.wait()
+        self.give_up()
         workflow(self.slurm, self.folder, "--unlock", "--", TARGET).wait(timeout=PATIENCE)
         return job
+
+    def give_up(self) -> None:
+        """Kill the workflow, if it runs."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
 
     def state(self, job: str) -> str:
         """The state of a job, and its restarts by Slurm."""
@@ -123,10 +142,13 @@ def on_two_nodes(slurm: LocalSlurm, undisturbed: Path) -> Path:
     # A rung that trains in several processes: the site says how many GPUs, and so processes.
     config = drill.folder / "config/smoke.yaml"
     config.write_text(config.read_text().replace("processes: {size1: 1,", "processes: {size1: 2,"))
-    drill.start()
-    drill.until_step(60)  # of two processes together
-    ((job, nodes),) = slurm.jobs(drill.folder)
-    assert nodes == "127.0.0.[1-2]"
-    slurm.run("scancel", job)
-    drill.end()
+    try:
+        drill.start()
+        drill.until_step(60)  # of two processes together
+        ((job, nodes),) = slurm.jobs(drill.folder)
+        assert nodes == "127.0.0.[1-2]"
+        slurm.run("scancel", job)
+        drill.end()
+    finally:
+        drill.give_up()
     return drill.folder

@@ -65,21 +65,38 @@ GresTypes=gpu
 """
 
 
-def why_not() -> str | None:
-    """Why no Slurm can be started here; installs Debian's packages where that is possible."""
+def is_installed() -> bool:
+    return all(map(shutil.which, [*DAEMONS, *CLIENTS]))
+
+
+def why_not(folder: Path) -> str | None:
+    """Why no Slurm can be started here.
+
+    Debian's packages are installed where INSTALL_SLURM is set, as `make cluster-test` does.
+
+    Args:
+        folder: a place for a try.
+    """
     if os.geteuid() != 0:
         return "a Slurm of one's own needs root"
-    if not all(map(shutil.which, [*DAEMONS, *CLIENTS])):
-        if shutil.which("apt-get") is None:
-            return "slurm-wlm and munge are not installed, and there is no apt-get"
-        packages = ["--no-install-recommends", "slurm-wlm", "munge"]
-        environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-        for command in (["update"], ["install", "-y", *packages]):
-            done = subprocess.run(
-                ["apt-get", "-qq", *command], env=environment, capture_output=True, text=True
-            )
-        if done.returncode:
-            return f"apt-get cannot install slurm-wlm and munge: {done.stderr.strip()[-200:]}"
+    try:
+        os.mknod(folder / "null", stat.S_IFCHR | 0o600, MINOR_OF_NULL)
+    except OSError as error:
+        return f"devices that stand for GPUs cannot be made: {error}"
+    if is_installed():
+        return None
+    if not os.environ.get("INSTALL_SLURM"):
+        return "slurm-wlm and munge are not installed; make cluster-test installs them on a Debian"
+    if shutil.which("apt-get") is None:
+        return "slurm-wlm and munge are not installed, and there is no apt-get"
+    packages = ["--no-install-recommends", "slurm-wlm", "munge"]
+    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    for command in (["update"], ["install", "-y", *packages]):
+        done = subprocess.run(
+            ["apt-get", "-qq", *command], env=environment, capture_output=True, text=True
+        )
+    if done.returncode or not is_installed():
+        return f"apt-get cannot install slurm-wlm and munge: {done.stderr.strip()[-200:]}"
     return None
 
 
@@ -103,7 +120,7 @@ class LocalSlurm:
         kill_wait: seconds between SIGTERM and SIGKILL of a job that is ended.
     """
 
-    def __init__(self, folder: Path, kill_wait: int = 5) -> None:
+    def __init__(self, folder: Path, kill_wait: int = 60) -> None:
         self.folder = folder
         self._folders_made(kill_wait)
         self.environment = {"PATH": f"{folder}/bin{os.pathsep}{os.environ['PATH']}"}

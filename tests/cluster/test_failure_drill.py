@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -82,13 +81,14 @@ def interrupted(drill: Drill) -> int:
     """Ctrl-C: the workflow cancels its job before it ends, and goes on when it is started again."""
     drill.start()
     drill.until_step(EVERY + 5)
+    job = drill.job()
+    drill.hold()
     assert drill.process is not None
     drill.process.send_signal(signal.SIGINT)
     assert drill.process.wait(timeout=PATIENCE) != 0
-    end = time.monotonic() + PATIENCE
-    while drill.slurm.jobs(drill.folder):
-        assert time.monotonic() < end, said(drill.folder)
-        time.sleep(0.5)
+    drill.release()
+    drill.until_state(job, "CANCELLED")
+    assert not (drill.folder / RESULTS / "curves.parquet").exists()
     drill.start()
     drill.end()
     return 1
@@ -96,15 +96,15 @@ def interrupted(drill: Drill) -> int:
 
 def workflow_killed(drill: Drill) -> int:
     """The login node goes down: the job goes on, and no other is started beside it."""
-    drill.slow(6 * DELAY)  # the job must outlast the start that finds it
     job = drill.kill_the_workflow()
+    drill.hold()  # the job must outlast the start that finds it
     drill.start()
     drill.end(status=1)
     assert "submitted from this folder (rule_cpt" in said(drill.folder)
     assert f"scancel {job}" in said(drill.folder)
     drill.slurm.run("scancel", job)
-    while drill.state(job).startswith(("RUNNING", "COMPLETING")):
-        time.sleep(0.2)
+    drill.release()
+    drill.until_state(job, "CANCELLED", "FAILED")
     drill.start()
     drill.end()
     return 0
@@ -113,10 +113,7 @@ def workflow_killed(drill: Drill) -> int:
 def workflow_killed_for_longer(drill: Drill) -> int:
     """The job ends while no workflow is there: its results are found, and it is not run again."""
     job = drill.kill_the_workflow()
-    end = time.monotonic() + PATIENCE
-    while not drill.state(job).startswith("COMPLETED"):
-        assert time.monotonic() < end, drill.state(job)
-        time.sleep(0.5)
+    drill.until_state(job, "COMPLETED")
     drill.start()
     drill.end()
     assert said(drill.folder).rstrip().endswith("(all requested files are present and up to date).")
@@ -138,6 +135,17 @@ def node_drained_and_lost(drill: Drill) -> int:
     return 1
 
 
+def preempted(drill: Drill) -> int:
+    """Slurm takes the job's node for another: SIGTERM, and the job is put back into the queue."""
+    drill.start()
+    drill.until_step(EVERY + 5)
+    job = drill.job()
+    drill.slurm.run("scontrol", "requeue", job)
+    drill.end()
+    assert drill.state(job) == "COMPLETED 1"
+    return 1
+
+
 # Each with the partition it disturbs.
 AT_ONCE = {
     cancelled: "gpu",
@@ -145,6 +153,7 @@ AT_ONCE = {
     out_of_memory: "gpu",
     disk_full: "gpu",
     interrupted: "gpu",
+    preempted: "gpu",
     workflow_killed: "gpu",
     workflow_killed_for_longer: "gpu",
     node_drained_and_lost: "unsafe",
@@ -159,7 +168,10 @@ def drills(
 
     def hold(disturb: Callable[[Drill], int], partition: str) -> None:
         drill = Drill(slurm, undisturbed, disturb.__name__, partition)
-        drill.check(disturb(drill))
+        try:
+            drill.check(disturb(drill))
+        finally:
+            drill.give_up()
 
     with ThreadPoolExecutor(len(AT_ONCE)) as pool:
         held = {
@@ -181,10 +193,13 @@ def test_a_controller_that_is_away_for_a_while_is_waited_for(
 ) -> None:
     """It is away for the jobs of other tests as well."""
     drill = Drill(slurm, undisturbed, "controller")
-    drill.start()
-    drill.until_step(EVERY + 5)
-    slurm.stop_controller()
-    drill.until_step(3 * EVERY)
-    slurm.start_controller()
-    drill.end()
+    try:
+        drill.start()
+        drill.until_step(EVERY + 5)
+        slurm.stop_controller()
+        drill.until_step(3 * EVERY)
+        slurm.start_controller()
+        drill.end()
+    finally:
+        drill.give_up()
     drill.check(0)

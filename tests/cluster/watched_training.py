@@ -2,8 +2,8 @@
 
 Python imports a module of that name at its start. A process of CPT notes each step it takes in
 drill/steps; where drill/delay says so, steps take that many seconds longer, in the next process
-alone; and at the step in drill/killed it is killed once, as the kernel kills what takes the memory
-of others.
+alone; while drill/held is there it takes none; at the step in drill/killed it is killed once, as
+the kernel kills what takes the memory of others.
 """
 
 import os
@@ -35,6 +35,8 @@ def watch() -> None:
         with (DRILL / "steps").open("a") as file:
             file.write(f"{step}\n")
         time.sleep(delay)
+        while (DRILL / "held").exists():
+            time.sleep(0.05)
         if (DRILL / "killed").exists() and step == int((DRILL / "killed").read_text()):
             (DRILL / "killed").unlink()
             os.kill(os.getpid(), signal.SIGKILL)

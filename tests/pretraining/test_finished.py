@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from recscale.budget.seen import given_again
 from recscale.files import sha256, write_text
 from recscale.pretraining import cpt, finished
 
 from .tiny_curriculum import Curriculum, cpt_options, cpt_settings, run_module
 
 OUTPUTS = ("curves", "training", "manifest")
+ALL_IMPORTED = """
+import sys, recscale.pretraining.cpt
+print(*(m.__file__ for name, m in sys.modules.items() if name.startswith("recscale")))
+"""
+SETTINGS = {"schedule": "wsd", "branches": [0.5]}  # another run starts from a checkpoint of it
 
 
 class Trains(Exception):
@@ -27,9 +38,17 @@ def trains(*arguments: object) -> None:
 def lost(
     trained: Curriculum, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[dict[str, Any], list[str]]:
-    """A run that was finished and whose outputs were deleted; its options and its hashes."""
-    out = {k: tmp_path / k for k in ("checkpoints", "folder", *OUTPUTS)}
-    options = cpt_options(trained, "lost", **out)
+    """A run that was finished and whose outputs were deleted; its options and its hashes.
+
+    It reads files of its own, whose fingerprints are always the same: those of the paper's sizes
+    read the ends of a file only.
+    """
+    monkeypatch.setattr(cpt, "fingerprint", lambda path: path.name)
+    folder = tmp_path / "pretraining/lost"
+    out = {name: folder / name for name in ("checkpoints", "folder", *OUTPUTS)}
+    options = cpt_options(trained, "lost", settings=cpt_settings(**SETTINGS), **out)
+    for name in ("windows", "held_out", "tokenizer"):
+        options[name] = shutil.copytree(options[name], tmp_path / name)
     run_module(monkeypatch, cpt, options)
     hashes = [sha256(options[name]) for name in OUTPUTS]
     for name in OUTPUTS:
@@ -38,24 +57,42 @@ def lost(
     return options, hashes
 
 
+def checkpoints(options: dict[str, Any]) -> list[Path]:
+    """The checkpoints there are."""
+    return list(options["checkpoints"].glob("*/step-*"))
+
+
 def test_a_finished_run_is_not_trained_again(
     lost: tuple[dict[str, Any], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not even the tokens per second of its training table are others."""
     options, hashes = lost
+    before = checkpoints(options)
+    assert len(before) == 1
     run_module(monkeypatch, cpt, options)
     assert [sha256(options[name]) for name in OUTPUTS] == hashes
-    (kept,) = (options["checkpoints"] / "finished").iterdir()
-    assert len(list(kept.iterdir())) == len(OUTPUTS)
+    assert checkpoints(options) == before
+    # The seconds of its job are not taken for a training's.
+    assert given_again(options["checkpoints"].parents[2]) == {"cpt-lost"}
 
 
-@pytest.mark.parametrize("change", ["settings", "code", "package", "model", "table", "branch"])
-def test_a_change_of_anything_trains(
+def rewritten(path: Path) -> None:
+    """Change a byte in the middle of a file."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+CHANGES = ("settings", "code", "package", "windows", "held-out", "tokenizer", "model", "table")
+
+
+@pytest.mark.parametrize("change", [*CHANGES, "branch"])
+def test_a_change_of_anything_trains_from_the_beginning(
     change: str, lost: tuple[dict[str, Any], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options, _ = lost
     if change == "settings":
-        options["settings"] = cpt_settings(learning_rate=0.002)
+        options["settings"] = cpt_settings(**SETTINGS, learning_rate=0.002)
     elif change == "code":
         extra = options["checkpoints"].with_name("extra.py")
         write_text("", extra)
@@ -63,20 +100,58 @@ def test_a_change_of_anything_trains(
         monkeypatch.setattr(finished, "sources", lambda: [*sources, extra])
     elif change == "package":
         monkeypatch.setattr(finished, "version", lambda name: f"{name} of another version")
+    elif change == "windows":
+        rewritten(options["windows"] / "cf.npy")
+    elif change == "held-out":
+        rewritten(options["held_out"] / "general.npy")
+    elif change == "tokenizer":
+        path = options["tokenizer"] / "manifest.json"
+        values = json.loads(path.read_text())
+        write_text(json.dumps(values | {"number_ids": values["number_ids"][1:]}), path)
     elif change == "model":
-        model = options["folder"] / "model.safetensors"
-        model.write_bytes(model.read_bytes()[:-1])
+        rewritten(options["folder"] / "model.safetensors")
     elif change == "table":
         (kept,) = (options["checkpoints"] / "finished").glob("*/curves.parquet")
-        kept.unlink()
+        rewritten(kept)
     else:
         # No part of what a run is; but it must have kept the checkpoint.
-        options["settings"] = cpt_settings(branches=[0.5])
+        options["settings"] = cpt_settings(**SETTINGS | {"branches": [0.7]})
     with pytest.raises(Trains):
         run_module(monkeypatch, cpt, options)
+    assert not (options["checkpoints"] / "finished").exists()
+    # Of a run with other settings they may be of use when those are restored.
+    assert bool(checkpoints(options)) == (change == "settings")
+
+
+def test_checkpoints_are_removed_once_and_not_those_of_the_new_training(
+    lost: tuple[dict[str, Any], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options, _ = lost
+    rewritten(options["windows"] / "cf.npy")
+    found: list[list[str]] = []
+
+    def stopped(*arguments: Any) -> None:
+        folder = arguments[7].folder
+        found.append([path.name for path in folder.glob("*")])
+        (folder / f"step-{len(found)}").mkdir(parents=True)
+        raise Trains
+
+    monkeypatch.setattr(cpt, "train", stopped)
+    for _ in range(2):
+        with pytest.raises(Trains):
+            run_module(monkeypatch, cpt, options)
+    assert found == [[], ["step-1"]]
 
 
 def test_the_sources_are_those_of_training_and_what_it_stands_on() -> None:
-    names = {str(path).rpartition("recscale/")[2] for path in finished.sources()}
-    assert {"files.py", "contracts/columns.py", "pretraining/cpt.py"} <= names
-    assert not any(name.startswith("figures/") for name in names)
+    shown = subprocess.run(
+        [sys.executable, "-c", ALL_IMPORTED],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    imported = {Path(line) for line in shown.stdout.split()}
+    assert {path.name for path in imported} >= {"cpt.py", "files.py", "columns.py"}
+    assert imported <= set(finished.sources())
+    assert not any("figures" in path.parts for path in finished.sources())

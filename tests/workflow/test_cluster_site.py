@@ -7,9 +7,11 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from yte import process_yaml
 
 from repository_copy import ROOT, copy_of_repository, job_counts, snakemake
 
@@ -21,6 +23,12 @@ SITES = {
     (8, 4): "gpus_per_node: 4\n" + NODES.format(8),
 }
 RUN = "results/b200/pretraining/size4-full/curves.parquet"
+
+
+def profile() -> dict[str, Any]:
+    """The profile as Snakemake reads it, with the site file of the current folder."""
+    text = (ROOT / "workflow/profiles/b200/config.yaml").read_text()
+    return process_yaml(text, require_use_yte=True)
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +96,34 @@ def test_time_and_memory_end_at_the_sites_limits(cluster: Path, site: Path) -> N
 
 
 @pytest.mark.parametrize(
+    ("text", "retries"),
+    [
+        ("gpus_per_node: 8\n", 2 + 3),  # 13 days in jobs of 6
+        ("gpus_per_node: 4\n", 2 + 5),  # 26 days
+        ("gpus_per_node: 8\nmax_minutes: 1440\n", 2 + 14),
+        ("gpus_per_node: 8\nmax_minutes: 260\n", 2 + 78),
+    ],
+)
+def test_the_longest_training_ends_within_the_retries(
+    text: str, retries: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config/site.yaml").write_text(text)
+    assert profile()["retries"] == retries
+
+
+def test_a_site_with_accounts_of_ended_jobs_is_asked_for_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert profile()["slurm-status-command"] == "squeue"
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config/site.yaml").write_text("accounting: true\n")
+    assert profile()["slurm-status-command"] == "sacct"
+
+
+@pytest.mark.parametrize(
     ("text", "named"),
     [
         ("partitions: gpu\n", "'partitions' was unexpected"),
@@ -138,10 +174,29 @@ def test_what_is_not_installed_is_named_before_anything_runs(
     assert done.returncode == 1 and "there is no conda on the PATH; install" in done.stdout
     done = snakemake(cluster, "--profile", "b200", "--sdm", "env-modules", "--", "all")
     assert done.returncode == 1 and "there is no squeue on the PATH; run it where" in done.stdout
-    squeue = without_slurm / "squeue"
-    squeue.write_text("#!/bin/sh\necho 'Unable to contact slurm controller' >&2\nexit 1\n")
-    squeue.chmod(0o755)
-    done = snakemake(cluster, "--profile", "b200", "--sdm", "env-modules", "--", "all")
-    assert done.returncode == 1 and "its queue (Unable to contact slurm" in done.stdout
     assert not (cluster / "results/b200/data").exists()
     assert not list(Path(os.fspath(cluster)).glob("logs/*"))
+
+
+def client(folder: Path, name: str, script: str) -> None:
+    """Put a client of Slurm on the PATH."""
+    (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+    (folder / name).chmod(0o755)
+
+
+def test_a_slurm_that_cannot_be_followed_is_named_before_anything_runs(
+    cluster: Path, without_slurm: Path
+) -> None:
+    def start() -> str:
+        done = snakemake(cluster, "--profile", "b200", "--sdm", "env-modules", "--", "all")
+        assert done.returncode == 1 and not (cluster / "results/b200/data").exists()
+        return done.stdout
+
+    client(without_slurm, "squeue", "echo 'Unable to contact slurm controller' >&2; exit 1")
+    client(without_slurm, "scontrol", "echo 'MinJobAge               = 60 sec'")
+    assert "its queue (Unable to contact slurm" in start()
+    client(without_slurm, "squeue", f"echo '17|rule_cpt_wildcards_size1-full|{cluster}'")
+    assert "(rule_cpt_wildcards_size1-full, for one)" in start()
+    # The job that the workflow is started in, and one of another folder, are no hindrance.
+    client(without_slurm, "squeue", f"echo '17|(null)|{cluster}'; echo '18|rule_cpt|/'")
+    assert "Slurm forgets jobs 60 s after their end" in start()

@@ -69,7 +69,7 @@ rule cpt:
         " --item-ids {input.item_ids} --tokenizer $(dirname {input.tokenizer[0]}) {params.trunk}"
         " --checkpoints {params.folder}/checkpoints --folder {params.folder}/model"
         " --curves {output.curves} --training {output.training}"
-        " --manifest {output.manifest} --settings {params.settings:q} > {log} 2>&1"
+        " --manifest {output.manifest} --settings {params.settings:q} >> {log} 2>&1"
 
 
 rule training_plan:

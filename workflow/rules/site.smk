@@ -5,6 +5,7 @@ and time limits are read from the same file by the profile of the cluster.
 """
 
 import os
+import re
 import shutil
 import subprocess
 
@@ -103,6 +104,9 @@ HOW_TO_START = {
 }
 
 
+# The executor looks at its jobs every 180 s when they take long, and is a while about it.
+SECONDS_BETWEEN_LOOKS = 200
+
 INSTALL_CONDA = (
     "this profile makes each stage's environment with conda, and there is no conda on the PATH; install "
     "Miniforge (https://conda-forge.org/download), which needs no administrator, or run in the "
@@ -124,14 +128,33 @@ def jobs_in_flight():
             "are submitted, or choose another profile: smoke, mini, h200"
         )
     queue = subprocess.run(
-        ["squeue", "--me", "--noheader", "--format", "%i|%Z|%k"], capture_output=True, text=True
+        ["squeue", "--me", "--all", "--noheader", "--format", "%i|%k|%Z"],
+        capture_output=True,
+        text=True,
     )
     if queue.returncode:
         raise WorkflowError(
             f"Slurm does not say what is in its queue ({queue.stderr.strip()}); start again when it does"
         )
     rows = [line.split("|", 2) for line in queue.stdout.splitlines()]
-    return [(job, rule) for job, folder, rule in rows if folder == os.getcwd()]
+    # The executor's comment tells its jobs from others, e.g. the one that this is started in.
+    return [
+        (job, comment)
+        for job, comment, folder in rows
+        if comment.startswith("rule_") and Path(folder).exists() and Path(folder).samefile(".")
+    ]
+
+
+def check_memory_of_slurm():
+    """Stop if jobs may leave the queue before anybody has asked how they ended."""
+    shown = subprocess.run(["scontrol", "show", "config"], capture_output=True, text=True).stdout
+    found = re.search(r"^MinJobAge\s*=\s*(\d+)", shown, flags=re.MULTILINE)
+    if found and int(found[1]) < SECONDS_BETWEEN_LOOKS and not SITE.get("accounting"):
+        raise WorkflowError(
+            f"Slurm forgets jobs {found[1]} s after their end (MinJobAge), and is asked how they ended "
+            f"every {SECONDS_BETWEEN_LOOKS} s: if it keeps accounts, write accounting: true in {SITE_FILE}; "
+            "if not, its administrator can raise MinJobAge"
+        )
 
 
 # A dry run and the plan need no environments, and go without conda. Jobs that do are stopped below.
@@ -146,9 +169,11 @@ onstart:
     submits = any(not job.is_local for job in workflow.dag.needrun_jobs())
     if NO_CONDA and submits:
         raise WorkflowError(INSTALL_CONDA)
-    if workflow.executor_plugin.name == "slurm" and submits and (found := jobs_in_flight()):
-        ids = " ".join(job for job, _ in found)
-        raise WorkflowError(
-            f"the queue still holds what an earlier start submitted from this folder ({found[0][1]}, for "
-            f"one), and it would run twice; wait until it has ended, or end it: scancel {ids}"
-        )
+    if workflow.executor_plugin.name == "slurm" and submits:
+        if found := jobs_in_flight():
+            ids = " ".join(job for job, _ in found)
+            raise WorkflowError(
+                f"the queue still holds what an earlier start submitted from this folder ({found[0][1]}, "
+                f"for one), and it would run twice; wait until it has ended, or end it: scancel {ids}"
+            )
+        check_memory_of_slurm()

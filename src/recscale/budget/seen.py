@@ -56,6 +56,15 @@ def measured(folder: Path) -> dict[str, float]:
     return found
 
 
+def given_again(results: Path) -> set[str]:
+    """Names of benchmark files that hold the seconds of a copy, not of a training.
+
+    See recscale.pretraining.finished.
+    """
+    marks = results.glob("pretraining/*/checkpoints/finished/*/given_again")
+    return {f"cpt-{mark.parents[3].name}" for mark in marks}
+
+
 def node_of(stem: str, plan: Plan) -> str | None:
     """The node of a benchmark file: RULE, RULE-WILDCARDS, or that with a shard's number."""
     rule, _, rest = stem.partition("-")
@@ -181,6 +190,8 @@ def main() -> None:
     arguments = parser.parse_args()
     plan = plan_of(read_request(arguments.request))
     seconds = measured(arguments.benchmarks)
+    for name in given_again(arguments.results) & seconds.keys():
+        del seconds[name]
     frame = pd.concat([compare(plan, seconds), compare_disk(plan, arguments.results)])
     files.write_csv(frame, arguments.csv)
     files.write_text(page(plan, frame), arguments.page)

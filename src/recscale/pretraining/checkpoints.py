@@ -10,15 +10,16 @@ from __future__ import annotations
 import json
 import shutil
 import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256 as hash_of
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import torch.distributed.checkpoint as dcp
 from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
 from torch import nn
 from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
 from torch.optim import Optimizer
@@ -30,7 +31,8 @@ from recscale.logs import logger
 log = logger(__name__)
 
 KEPT = 2  # checkpoints of a run in progress, should the last one's disk fail
-_DESCRIPTION = "checkpoint.json"
+DESCRIPTION = "checkpoint.json"
+_Answer = TypeVar("_Answer")
 _ENDS = 1 << 20  # bytes at each end of a file that its fingerprint reads
 
 
@@ -86,6 +88,7 @@ class Checkpoints:
         self.folder = folder / identity.run[:16]
         self.identity, self.every, self.keep = identity, every, frozenset(keep)
         self._accelerator = accelerator
+        self._whole: Path | None = None  # a checkpoint that was looked at
 
     def due(self, step: int, steps: int) -> bool:
         """Whether a checkpoint is to be written after `step` of `steps` steps."""
@@ -106,7 +109,7 @@ class Checkpoints:
         if self._accelerator.is_main_process:
             files = {path.name: sha256(path) for path in sorted(temporary.iterdir())}
             described = {**vars(self.identity), "step": step, "files": files, "rows": rows}
-            write_json(described, temporary / _DESCRIPTION)
+            write_json(described, temporary / DESCRIPTION)
             shutil.rmtree(target, ignore_errors=True)
             temporary.rename(target)
             self._remove(self.steps()[:-KEPT])
@@ -118,17 +121,32 @@ class Checkpoints:
         return sorted(int(path.name.removeprefix("step-")) for path in self.folder.glob("step-*"))
 
     def latest(self) -> Path | None:
-        """The last checkpoint that is whole; a damaged one is left out, with a line in the log."""
+        """The last checkpoint that is whole; a damaged one is left out, with a line in the log.
+
+        All processes must call this; one looks.
+        """
+        return self._from_main(self._latest)
+
+    def _latest(self) -> Path | None:
         for step in reversed(self.steps()):
             path = self._path(step)
             damaged = damage(path)
             if damaged is None:
+                self._whole = path
                 return path
             log.warning("%s: going back to the checkpoint before it", damaged)
         return None
 
+    def _from_main(self, ask: Callable[[], _Answer]) -> _Answer:
+        """The main process's answer, in all: files of a hundred gigabytes are hashed once."""
+        found = [ask() if self._accelerator.is_main_process else None]
+        broadcast_object_list(found)
+        return cast(_Answer, found[0])
+
     def load(self, path: Path, module: nn.Module, adamw: Optimizer) -> tuple[int, dict[str, Any]]:
         """Restore module and optimiser in place from a checkpoint of this run or its trunk.
+
+        All processes must call this.
 
         Returns:
             Its step and its rows.
@@ -136,10 +154,10 @@ class Checkpoints:
         Raises:
             UserError: it is missing or damaged, or of a run with other data or settings.
         """
-        damaged = damage(path)
+        damaged = self._from_main(lambda: None if path == self._whole else damage(path))
         if damaged is not None:
             raise UserError(damaged, f"delete {path} and run the target of its run again")
-        described = read_json(path / _DESCRIPTION)
+        described = read_json(path / DESCRIPTION)
         if described["trajectory"] != self.identity.trajectory:
             raise UserError(
                 f"{path} is a checkpoint of a run with other data or settings",
@@ -188,7 +206,7 @@ def _quiet() -> Iterator[None]:
 def damage(path: Path) -> str | None:
     """What is wrong with a checkpoint, in words; None if it is whole."""
     try:
-        described = read_json(path / _DESCRIPTION)
+        described = read_json(path / DESCRIPTION)
     except UserError as error:
         return error.what
     for name, digest in described["files"].items():

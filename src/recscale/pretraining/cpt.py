@@ -17,7 +17,7 @@ from recscale.errors import UserError, run_command
 from recscale.files import read_json, sha256, write_json, write_table
 from recscale.labels import training_domain
 from recscale.logs import logger
-from recscale.pretraining.checkpoints import Checkpoints, Identity, fingerprint
+from recscale.pretraining.checkpoints import DESCRIPTION, Checkpoints, Identity, fingerprint
 from recscale.pretraining.data import (
     Mixture,
     files_of_mixture,
@@ -123,6 +123,20 @@ def identity_of(run: str, settings: CptSettings, paths: Paths, precision: str) -
     return Identity.of({"run": run, **values, **data, **measured}, {**shared, **data})
 
 
+def read_by(settings: CptSettings, paths: Paths, start: Path | None) -> list[Path]:
+    """The files of data that a run reads, in order; `start`: the checkpoint it starts from."""
+    arrays = [
+        *files_of_mixture(paths.windows, settings.mixture, settings.uih).values(),
+        *(paths.held_out / f"{name}.npy" for name in ALL_HELD_OUT),
+    ]
+    if settings.mixture.uih > 0 and settings.uih in ("real", "rewired"):
+        arrays.append(paths.windows / "uih.npy")  # says how many of them
+    tokenizer = [paths.tokenizer / name for name in ("tokenizer.json", "manifest.json")]
+    described = [path.with_suffix(".json") for path in arrays]
+    first = [start / DESCRIPTION] if start else []
+    return [paths.base, paths.item_ids, *tokenizer, *arrays, *described, *first]
+
+
 def trunk_checkpoint(trunk: Path, step: int) -> Path:
     """The checkpoint that a finished trunk kept of a step; raises UserError if it did not."""
     kept = read_json(trunk).get("kept", {})
@@ -159,13 +173,15 @@ def run_cpt(run: str, settings: CptSettings, paths: Paths, accelerator: Accelera
     checkpoints = Checkpoints(
         paths.checkpoints, identity, accelerator, settings.checkpoint_every, branches
     )
-    finished = Finished(paths.checkpoints / "finished", identity)
-    if finished.given_again(paths.outputs(), branches, accelerator):
+    first = trunk_checkpoint(paths.trunk, decay_start(steps)) if paths.trunk else None
+    read = read_by(settings, paths, first)
+    finished = Finished(paths.checkpoints / "finished", identity, read)
+    if finished.given_again(paths.outputs(), branches, checkpoints.folder, accelerator):
         log.info(
-            "run %s was finished by this code, with these settings and data: its results are given "
+            "run %s was finished with this code, these settings and data: its results are given "
             "again; to train it anew, delete %s",
             run,
-            finished.folder,
+            paths.checkpoints,
         )
         checkpoints.finish()  # of a run that was killed before it could
         return
@@ -215,7 +231,6 @@ def run_cpt(run: str, settings: CptSettings, paths: Paths, accelerator: Accelera
             rows += [common | row for row in found]
         return rows
 
-    first = trunk_checkpoint(paths.trunk, decay_start(steps)) if paths.trunk else None
     trained = train(
         accelerator, loss, sampler, settings, run, at | besides, evaluate, checkpoints, first
     )

@@ -3,13 +3,13 @@
 A job can be lost after its training has ended: killed while the workflow looks at its files, or
 taken for failed because a shared file system shows them too late. Its outputs are deleted then, and
 its checkpoints are gone. What is kept belongs to the run's settings and data, to the source code
-and to the packages that train: where any of them is another, the run is trained.
+and to the packages that train: where any of them is another, the run is trained from its beginning.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from hashlib import sha256 as hash_of
 from importlib.metadata import version
 from pathlib import Path
@@ -19,15 +19,17 @@ from accelerate.utils import broadcast_object_list
 
 import recscale
 from recscale.errors import UserError
-from recscale.files import atomic, read_json, sha256
+from recscale.files import atomic, read_json, sha256, write_json
 from recscale.logs import logger
-from recscale.pretraining.checkpoints import Identity, damage
+from recscale.pretraining.checkpoints import Identity
 from recscale.pretraining.saved import saved_folder
 
 log = logger(__name__)
 
 PACKAGES = ("torch", "transformers", "accelerate", "numpy")
 MANIFEST = "manifest.json"
+GIVEN_AGAIN = "given_again"  # a file beside what was: the job's benchmark is of copying
+_KEPT = "kept.json"
 
 
 def sources() -> list[Path]:
@@ -37,55 +39,82 @@ def sources() -> list[Path]:
     return [path for folder in folders for path in sorted(folder.glob("*.py"))]
 
 
+def stamp(path: Path) -> str:
+    """What tells a file from one that was written in its place, without reading it."""
+    found = path.stat()
+    return f"{path.name} {found.st_size} {found.st_mtime_ns}"
+
+
 class Finished:
     """What is kept of a run.
 
     Args:
         folder: holds a folder for each training that was finished; only the last stays.
         identity: of the run.
+        read: the files it reads. Windows have hundreds of gigabytes, so it is their times that
+            count.
     """
 
-    def __init__(self, folder: Path, identity: Identity) -> None:
-        parts = [identity.run, *map(sha256, sources()), *map(version, PACKAGES)]
-        self.folder = folder / hash_of(" ".join(parts).encode()).hexdigest()[:16]
+    def __init__(self, folder: Path, identity: Identity, read: Iterable[Path]) -> None:
+        parts = [identity.run, *map(stamp, read)]
+        parts += [*map(sha256, sources()), *map(version, PACKAGES)]
+        self.folder = folder / hash_of("\n".join(parts).encode()).hexdigest()[:16]
 
     def keep(self, outputs: Mapping[str, Path]) -> None:
-        """Copy the tables of a run and its manifest, by file name; the manifest is the last."""
-        for name in sorted(outputs, key=lambda name: name == MANIFEST):
+        """Copy the tables of a run and its manifest, by file name."""
+        for name, path in outputs.items():
             with atomic(self.folder / name) as temporary:
-                shutil.copyfile(outputs[name], temporary)
+                shutil.copyfile(path, temporary)
+        write_json({name: sha256(path) for name, path in outputs.items()}, self.folder / _KEPT)
         for other in self.folder.parent.iterdir():
             if other != self.folder:
                 shutil.rmtree(other)
 
     def given_again(
-        self, outputs: Mapping[str, Path], branches: Collection[int], accelerator: Accelerator
+        self,
+        outputs: Mapping[str, Path],
+        branches: Collection[int],
+        checkpoints: Path,
+        accelerator: Accelerator,
     ) -> bool:
         """Write the outputs if the run was finished; returns whether it was. All processes call it.
+
+        Where it was finished with other code or data, checkpoints that branches started from are
+        of no use to the training that follows, and are removed.
 
         Args:
             outputs: as in `keep`.
             branches: steps whose checkpoints other runs start from.
+            checkpoints: their folder.
             accelerator: from `parallel.start`.
         """
-        found = [accelerator.is_main_process and self._is_whole(outputs, branches)]
+        found = [False]
+        if accelerator.is_main_process:
+            found = [self._is_whole(outputs, branches)]
+            if found[0]:
+                (self.folder / GIVEN_AGAIN).touch()
+                for name, path in outputs.items():
+                    with atomic(path) as temporary:
+                        shutil.copyfile(self.folder / name, temporary)
+            elif self.folder.parent.is_dir():
+                shutil.rmtree(checkpoints, ignore_errors=True)
+                shutil.rmtree(self.folder.parent)
         broadcast_object_list(found)
-        if found[0] and accelerator.is_main_process:
-            for name, path in outputs.items():
-                with atomic(path) as temporary:
-                    shutil.copyfile(self.folder / name, temporary)
-        accelerator.wait_for_everyone()
         return found[0]
 
     def _is_whole(self, outputs: Collection[str], branches: Collection[int]) -> bool:
-        path = self.folder / MANIFEST
-        if not all((self.folder / name).is_file() for name in outputs):
+        if not (self.folder / _KEPT).exists():
             return False
         try:
-            manifest = read_json(path)
-            saved_folder(path, manifest)
+            for name, digest in read_json(self.folder / _KEPT).items():
+                if not (self.folder / name).is_file() or sha256(self.folder / name) != digest:
+                    log.warning("%s was changed: the run is trained again", self.folder / name)
+                    return False
+            manifest = read_json(self.folder / MANIFEST)
+            saved_folder(self.folder / MANIFEST, manifest)
         except UserError as error:
             log.warning("%s: the run is trained again", error.what)
             return False
+        # A branch looks closely at the one it loads; all of them are too much to read here.
         kept = manifest["kept"]
-        return all(str(step) in kept and not damage(Path(kept[str(step)])) for step in branches)
+        return all(str(step) in kept and Path(kept[str(step)]).is_dir() for step in branches)

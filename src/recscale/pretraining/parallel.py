@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from datetime import timedelta
 from typing import TYPE_CHECKING, cast
 
 import torch
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 SHARDINGS = ("none", "full", "node")
 DEVICES = ("cpu", "cuda", "any")
+
+# The main process reads and hashes checkpoints of a hundred gigabytes while the others wait.
+PATIENCE = timedelta(hours=2)
 
 log = logger(__name__)
 
@@ -80,7 +84,9 @@ def start(settings: TrainingSettings) -> Accelerator:
     torch.set_num_threads(settings.threads)
     on_cpu = settings.device == "cpu"
     bf16 = settings.precision == "bf16"
-    if bf16 and not has_fast_bf16(PartialState(cpu=on_cpu).device):
+    # The first state that is made begins the communication of processes.
+    device = PartialState(cpu=on_cpu, timeout=PATIENCE).device
+    if bf16 and not has_fast_bf16(device):
         bf16 = False
         log.info("this CPU has no bf16 instructions: computing in fp32")
     accelerator = Accelerator(cpu=on_cpu, mixed_precision="bf16" if bf16 else "no")
