@@ -93,11 +93,17 @@ class Drill:
         ((number, _),) = self.slurm.jobs(self.folder)
         return number
 
-    def kill_the_workflow(self) -> str:
-        """Start the workflow, and kill it while its job trains; returns the job's number."""
+    def kill_the_workflow(self, hold: bool = False) -> str:
+        """Start the workflow, and kill it while its job trains; returns the job's number.
+
+        Args:
+            hold: have the job take no step from then on.
+        """
         self.start()
         self.until_step(EVERY + 5)
         job = self.job()
+        if hold:
+            self.hold()
         self.give_up()
         workflow(self.slurm, self.folder, "--unlock", "--", TARGET).wait(timeout=PATIENCE)
         return job

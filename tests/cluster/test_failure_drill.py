@@ -96,8 +96,7 @@ def interrupted(drill: Drill) -> int:
 
 def workflow_killed(drill: Drill) -> int:
     """The login node goes down: the job goes on, and no other is started beside it."""
-    job = drill.kill_the_workflow()
-    drill.hold()  # the job must outlast the start that finds it
+    job = drill.kill_the_workflow(hold=True)  # it must outlast the start that finds it
     drill.start()
     drill.end(status=1)
     assert "submitted from this folder (rule_cpt" in said(drill.folder)

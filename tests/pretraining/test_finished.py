@@ -118,9 +118,41 @@ def test_a_change_of_anything_trains_from_the_beginning(
         options["settings"] = cpt_settings(**SETTINGS | {"branches": [0.7]})
     with pytest.raises(Trains):
         run_module(monkeypatch, cpt, options)
-    assert not (options["checkpoints"] / "finished").exists()
-    # Of a run with other settings they may be of use when those are restored.
+    # Of a run with other settings they are of use when those are restored.
     assert bool(checkpoints(options)) == (change == "settings")
+    assert bool(list(options["checkpoints"].glob("finished/*"))) == (change == "settings")
+
+
+def test_restored_settings_have_their_results_again(
+    lost: tuple[dict[str, Any], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options, hashes = lost
+    with pytest.raises(Trains):
+        run_module(monkeypatch, cpt, options | {"settings": cpt_settings(learning_rate=0.002)})
+    run_module(monkeypatch, cpt, options)
+    assert [sha256(options[name]) for name in OUTPUTS] == hashes
+
+
+def test_a_disk_that_is_full_at_the_end_costs_no_checkpoint(
+    trained: Curriculum, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = {name: tmp_path / name for name in ("checkpoints", "folder", *OUTPUTS)}
+    options = cpt_options(trained, "full", **out)
+    with monkeypatch.context() as patch:
+        patch.setattr(finished.shutil, "copyfile", full)
+        with pytest.raises(OSError, match="No space left"):
+            run_module(monkeypatch, cpt, options)
+    before = checkpoints(options)
+    assert before
+    found = []
+    monkeypatch.setattr(cpt, "train", lambda *arguments: found.append(arguments[7].latest()))
+    with pytest.raises(AttributeError):  # of what has not been trained
+        run_module(monkeypatch, cpt, options)
+    assert found == [max(before)]
+
+
+def full(source: Path, target: Path) -> None:
+    raise OSError(28, "No space left on device", str(target))
 
 
 def test_checkpoints_are_removed_once_and_not_those_of_the_new_training(

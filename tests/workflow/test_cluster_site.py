@@ -129,6 +129,8 @@ def test_a_site_with_accounts_of_ended_jobs_is_asked_for_them(
         ("partitions: gpu\n", "'partitions' was unexpected"),
         ("nodes: {size1: 0, size2: 1, size3: 1, size4: 1}\n", "nodes.size1: 0 is less than"),
         ("gpus_per_node: [8\n", "config/site.yaml: it is not YAML in line"),
+        ("gpus_per_node: 0\n", "gpus_per_node: 0 is less than"),
+        ("max_minutes: '60'\n", "max_minutes: '60' is not of type"),
         ("gpus_per_node: 5\n", "a run of size1 has 5 processes of 64 windows at once"),
         ("gpus_per_node: 1\n", "pretraining.sharding.size3 shares its model among several"),
     ],
@@ -200,3 +202,8 @@ def test_a_slurm_that_cannot_be_followed_is_named_before_anything_runs(
     # The job that the workflow is started in, and one of another folder, are no hindrance.
     client(without_slurm, "squeue", f"echo '17|(null)|{cluster}'; echo '18|rule_cpt|/'")
     assert "Slurm forgets jobs 60 s after their end" in start()
+    # A Slurm that never forgets is no reason to stop; to this one no job can be submitted.
+    client(without_slurm, "scontrol", "echo 'MinJobAge               = 0 sec'")
+    client(without_slurm, "sbatch", "exit 1")
+    said = start()
+    assert "Slurm forgets" not in said and "At least one job did not complete" in said

@@ -17,7 +17,7 @@ from recscale.errors import UserError, run_command
 from recscale.files import read_json, sha256, write_json, write_table
 from recscale.labels import training_domain
 from recscale.logs import logger
-from recscale.pretraining.checkpoints import DESCRIPTION, Checkpoints, Identity, fingerprint
+from recscale.pretraining.checkpoints import Checkpoints, Identity, fingerprint
 from recscale.pretraining.data import (
     Mixture,
     files_of_mixture,
@@ -123,18 +123,19 @@ def identity_of(run: str, settings: CptSettings, paths: Paths, precision: str) -
     return Identity.of({"run": run, **values, **data, **measured}, {**shared, **data})
 
 
-def read_by(settings: CptSettings, paths: Paths, start: Path | None) -> list[Path]:
-    """The files of data that a run reads, in order; `start`: the checkpoint it starts from."""
-    arrays = [
+def finished_of(settings: CptSettings, paths: Paths, identity: Identity) -> Finished:
+    """Where the results of the run are kept when it has ended."""
+    windows = [
         *files_of_mixture(paths.windows, settings.mixture, settings.uih).values(),
         *(paths.held_out / f"{name}.npy" for name in ALL_HELD_OUT),
     ]
     if settings.mixture.uih > 0 and settings.uih in ("real", "rewired"):
-        arrays.append(paths.windows / "uih.npy")  # says how many of them
-    tokenizer = [paths.tokenizer / name for name in ("tokenizer.json", "manifest.json")]
-    described = [path.with_suffix(".json") for path in arrays]
-    first = [start / DESCRIPTION] if start else []
-    return [paths.base, paths.item_ids, *tokenizer, *arrays, *described, *first]
+        windows.append(paths.windows / "uih.npy")  # says how many of them
+    described = [path.with_suffix(".json") for path in windows]
+    described.append(paths.tokenizer / "manifest.json")
+    if paths.trunk:
+        described.append(paths.trunk)
+    return Finished(paths.checkpoints / "finished", identity, windows, described)
 
 
 def trunk_checkpoint(trunk: Path, step: int) -> Path:
@@ -173,9 +174,7 @@ def run_cpt(run: str, settings: CptSettings, paths: Paths, accelerator: Accelera
     checkpoints = Checkpoints(
         paths.checkpoints, identity, accelerator, settings.checkpoint_every, branches
     )
-    first = trunk_checkpoint(paths.trunk, decay_start(steps)) if paths.trunk else None
-    read = read_by(settings, paths, first)
-    finished = Finished(paths.checkpoints / "finished", identity, read)
+    finished = finished_of(settings, paths, identity)
     if finished.given_again(paths.outputs(), branches, checkpoints.folder, accelerator):
         log.info(
             "run %s was finished with this code, these settings and data: its results are given "
@@ -231,6 +230,7 @@ def run_cpt(run: str, settings: CptSettings, paths: Paths, accelerator: Accelera
             rows += [common | row for row in found]
         return rows
 
+    first = trunk_checkpoint(paths.trunk, decay_start(steps)) if paths.trunk else None
     trained = train(
         accelerator, loss, sampler, settings, run, at | besides, evaluate, checkpoints, first
     )

@@ -4,6 +4,7 @@ A job can be lost after its training has ended: killed while the workflow looks 
 taken for failed because a shared file system shows them too late. Its outputs are deleted then, and
 its checkpoints are gone. What is kept belongs to the run's settings and data, to the source code
 and to the packages that train: where any of them is another, the run is trained from its beginning.
+A run that was stopped before its end goes on after an edit, with the new code.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import recscale
 from recscale.errors import UserError
 from recscale.files import atomic, read_json, sha256, write_json
 from recscale.logs import logger
-from recscale.pretraining.checkpoints import Identity
+from recscale.pretraining.checkpoints import DESCRIPTION, Identity
 from recscale.pretraining.saved import saved_folder
 
 log = logger(__name__)
@@ -49,26 +50,26 @@ class Finished:
     """What is kept of a run.
 
     Args:
-        folder: holds a folder for each training that was finished; only the last stays.
+        folder: holds a folder for each training that was finished.
         identity: of the run.
-        read: the files it reads. Windows have hundreds of gigabytes, so it is their times that
-            count.
+        windows: files it reads that have hundreds of gigabytes, so that their times count.
+        described: other files it reads, beside those of its identity.
     """
 
-    def __init__(self, folder: Path, identity: Identity, read: Iterable[Path]) -> None:
-        parts = [identity.run, *map(stamp, read)]
+    def __init__(
+        self, folder: Path, identity: Identity, windows: Iterable[Path], described: Iterable[Path]
+    ) -> None:
+        parts = [identity.run, *map(stamp, windows), *map(sha256, described)]
         parts += [*map(sha256, sources()), *map(version, PACKAGES)]
+        self.identity = identity
         self.folder = folder / hash_of("\n".join(parts).encode()).hexdigest()[:16]
 
     def keep(self, outputs: Mapping[str, Path]) -> None:
-        """Copy the tables of a run and its manifest, by file name."""
+        """Copy the tables of a run and its manifest, by file name; a list of them is the last."""
         for name, path in outputs.items():
             with atomic(self.folder / name) as temporary:
                 shutil.copyfile(path, temporary)
         write_json({name: sha256(path) for name, path in outputs.items()}, self.folder / _KEPT)
-        for other in self.folder.parent.iterdir():
-            if other != self.folder:
-                shutil.rmtree(other)
 
     def given_again(
         self,
@@ -79,8 +80,8 @@ class Finished:
     ) -> bool:
         """Write the outputs if the run was finished; returns whether it was. All processes call it.
 
-        Where it was finished with other code or data, checkpoints that branches started from are
-        of no use to the training that follows, and are removed.
+        Where it was finished with other code or data, its checkpoints, which branches started from,
+        are of no use to the training that follows, and are removed.
 
         Args:
             outputs: as in `keep`.
@@ -96,9 +97,10 @@ class Finished:
                 for name, path in outputs.items():
                     with atomic(path) as temporary:
                         shutil.copyfile(self.folder / name, temporary)
-            elif self.folder.parent.is_dir():
-                shutil.rmtree(checkpoints, ignore_errors=True)
-                shutil.rmtree(self.folder.parent)
+            else:
+                for other in self._of_this_run():
+                    shutil.rmtree(checkpoints, ignore_errors=True)
+                    shutil.rmtree(other)
         broadcast_object_list(found)
         return found[0]
 
@@ -117,4 +119,14 @@ class Finished:
             return False
         # A branch looks closely at the one it loads; all of them are too much to read here.
         kept = manifest["kept"]
-        return all(str(step) in kept and Path(kept[str(step)]).is_dir() for step in branches)
+        paths = [Path(kept.get(str(step), "none")) / DESCRIPTION for step in branches]
+        return all(path.is_file() for path in paths)
+
+    def _of_this_run(self) -> list[Path]:
+        """Folders of trainings of the run that were finished, whatever with."""
+        found = [path.parent for path in self.folder.parent.glob(f"*/{_KEPT}")]
+        return [
+            folder
+            for folder in found
+            if read_json(folder / MANIFEST)["identity"] == self.identity.run
+        ]
