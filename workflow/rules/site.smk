@@ -150,9 +150,8 @@ def check_memory_of_slurm():
     shown = subprocess.run(["scontrol", "show", "config"], capture_output=True, text=True).stdout
     found = re.search(r"^MinJobAge\s*=\s*(\d+)", shown, flags=re.MULTILINE)
     asks_accounts = workflow.executor_settings.status_command == "sacct"
-    if (
-        found and 0 < int(found[1]) < SECONDS_BETWEEN_LOOKS and not asks_accounts
-    ):  # 0: it never does
+    # Zero is for one that forgets none.
+    if found and 0 < int(found[1]) < SECONDS_BETWEEN_LOOKS and not asks_accounts:
         raise WorkflowError(
             f"Slurm forgets jobs {found[1]} s after their end (MinJobAge), and is asked how they ended "
             f"every {SECONDS_BETWEEN_LOOKS} s: if it keeps accounts, write accounting: true in {SITE_FILE}; "

@@ -10,16 +10,15 @@ from __future__ import annotations
 import json
 import shutil
 import warnings
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256 as hash_of
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import torch.distributed.checkpoint as dcp
 from accelerate import Accelerator
-from accelerate.utils import broadcast_object_list
 from torch import nn
 from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
 from torch.optim import Optimizer
@@ -27,12 +26,12 @@ from torch.optim import Optimizer
 from recscale.errors import UserError
 from recscale.files import read_json, sha256, write_json
 from recscale.logs import logger
+from recscale.pretraining.parallel import from_main
 
 log = logger(__name__)
 
 KEPT = 2  # checkpoints of a run in progress, should the last one's disk fail
 DESCRIPTION = "checkpoint.json"
-_Answer = TypeVar("_Answer")
 _ENDS = 1 << 20  # bytes at each end of a file that its fingerprint reads
 
 
@@ -125,7 +124,7 @@ class Checkpoints:
 
         All processes must call this; one looks.
         """
-        return self._from_main(self._latest)
+        return from_main(self._accelerator, self._latest)
 
     def _latest(self) -> Path | None:
         for step in reversed(self.steps()):
@@ -136,12 +135,6 @@ class Checkpoints:
                 return path
             log.warning("%s: going back to the checkpoint before it", damaged)
         return None
-
-    def _from_main(self, ask: Callable[[], _Answer]) -> _Answer:
-        """The main process's answer, in all: files of a hundred gigabytes are hashed once."""
-        found = [ask() if self._accelerator.is_main_process else None]
-        broadcast_object_list(found)
-        return cast(_Answer, found[0])
 
     def load(self, path: Path, module: nn.Module, adamw: Optimizer) -> tuple[int, dict[str, Any]]:
         """Restore module and optimiser in place from a checkpoint of this run or its trunk.
@@ -154,7 +147,9 @@ class Checkpoints:
         Raises:
             UserError: it is missing or damaged, or of a run with other data or settings.
         """
-        damaged = self._from_main(lambda: None if path == self._whole else damage(path))
+        damaged = from_main(
+            self._accelerator, lambda: None if path == self._whole else damage(path)
+        )
         if damaged is not None:
             raise UserError(damaged, f"delete {path} and run the target of its run again")
         described = read_json(path / DESCRIPTION)

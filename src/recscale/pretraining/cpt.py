@@ -19,6 +19,7 @@ from recscale.labels import training_domain
 from recscale.logs import logger
 from recscale.pretraining.checkpoints import Checkpoints, Identity, fingerprint
 from recscale.pretraining.data import (
+    AS_MANY_AS_WALKS,
     Mixture,
     files_of_mixture,
     read_mixture,
@@ -129,8 +130,8 @@ def finished_of(settings: CptSettings, paths: Paths, identity: Identity) -> Fini
         *files_of_mixture(paths.windows, settings.mixture, settings.uih).values(),
         *(paths.held_out / f"{name}.npy" for name in ALL_HELD_OUT),
     ]
-    if settings.mixture.uih > 0 and settings.uih in ("real", "rewired"):
-        windows.append(paths.windows / "uih.npy")  # says how many of them
+    if settings.mixture.uih > 0 and settings.uih in AS_MANY_AS_WALKS:
+        windows.append(paths.windows / "uih.npy")
     described = [path.with_suffix(".json") for path in windows]
     described.append(paths.tokenizer / "manifest.json")
     if paths.trunk:

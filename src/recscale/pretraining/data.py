@@ -102,6 +102,10 @@ class Mixture:
     uih: float
 
 
+# UIH sets of as many windows as the walks they stand for have, so that repeats are the same.
+AS_MANY_AS_WALKS = ("real", "rewired")
+
+
 def files_of_mixture(folder: Path, mixture: Mixture, uih: str) -> dict[str, Path]:
     """The windows that each domain of a mixture is read from.
 
@@ -121,8 +125,7 @@ def _uih_windows(path: Path, uih: str, tokens: int, vocabulary: Vocabulary) -> N
     windows = read_windows(path, vocabulary)
     if uih == "reduced":
         wanted = reduced_windows(tokens, windows.shape[1])
-    elif uih in ("real", "rewired"):
-        # As many windows as the walks they stand for have, so that repeats are the same.
+    elif uih in AS_MANY_AS_WALKS:
         wanted = len(read_windows(path.with_name("uih.npy"), vocabulary))
     else:
         wanted = len(windows)

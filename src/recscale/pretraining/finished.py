@@ -16,13 +16,13 @@ from importlib.metadata import version
 from pathlib import Path
 
 from accelerate import Accelerator
-from accelerate.utils import broadcast_object_list
 
 import recscale
 from recscale.errors import UserError
 from recscale.files import atomic, read_json, sha256, write_json
 from recscale.logs import logger
 from recscale.pretraining.checkpoints import DESCRIPTION, Identity
+from recscale.pretraining.parallel import from_main
 from recscale.pretraining.saved import saved_folder
 
 log = logger(__name__)
@@ -89,22 +89,23 @@ class Finished:
             checkpoints: their folder.
             accelerator: from `parallel.start`.
         """
-        found = [False]
-        if accelerator.is_main_process:
-            found = [self._is_whole(outputs, branches)]
-            if found[0]:
-                (self.folder / GIVEN_AGAIN).touch()
-                for name, path in outputs.items():
-                    with atomic(path) as temporary:
-                        shutil.copyfile(self.folder / name, temporary)
-            else:
-                for other in self._of_this_run():
-                    shutil.rmtree(checkpoints, ignore_errors=True)
-                    shutil.rmtree(other)
-        broadcast_object_list(found)
-        return found[0]
+        return from_main(accelerator, lambda: self._given_again(outputs, branches, checkpoints))
 
-    def _is_whole(self, outputs: Collection[str], branches: Collection[int]) -> bool:
+    def _given_again(
+        self, outputs: Mapping[str, Path], branches: Collection[int], checkpoints: Path
+    ) -> bool:
+        if not self._is_whole(branches):
+            for other in self._of_this_run():
+                shutil.rmtree(checkpoints, ignore_errors=True)
+                shutil.rmtree(other)
+            return False
+        (self.folder / GIVEN_AGAIN).touch()
+        for name, path in outputs.items():
+            with atomic(path) as temporary:
+                shutil.copyfile(self.folder / name, temporary)
+        return True
+
+    def _is_whole(self, branches: Collection[int]) -> bool:
         if not (self.folder / _KEPT).exists():
             return False
         try:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import torch
 from accelerate import Accelerator, PartialState
+from accelerate.utils import broadcast_object_list
 from torch import nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
@@ -32,6 +34,8 @@ DEVICES = ("cpu", "cuda", "any")
 
 # The main process reads and hashes checkpoints of a hundred gigabytes while the others wait.
 PATIENCE = timedelta(hours=2)
+
+Answer = TypeVar("Answer")
 
 log = logger(__name__)
 
@@ -101,6 +105,13 @@ def start(settings: TrainingSettings) -> Accelerator:
             "make batch_windows a multiple of processes times windows_at_once",
         )
     return accelerator
+
+
+def from_main(accelerator: Accelerator, ask: Callable[[], Answer]) -> Answer:
+    """What the main process answers, in all of them: what is slow to find out is found out once."""
+    found = [ask() if accelerator.is_main_process else None]
+    broadcast_object_list(found)
+    return cast(Answer, found[0])
 
 
 def precision_in_use(accelerator: Accelerator) -> str:
